@@ -1,0 +1,1 @@
+"""From a trained run to the files that servers, phones and browsers load."""

@@ -1,0 +1,229 @@
+"""Frozen dataclasses that hold all of a run: model, data, augmentation, training. Presets and recipe files.
+
+A recipe is a YAML file with the sections below. Unknown keys and wrong types are refused by name, so that a typing
+error never trains the default in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from keras_mspose.errors import MsposeError
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ModelConfig:
+    """The network (paper, section 2).
+
+    Attributes:
+        stacks: hourglasses one after the other.
+        channels: feature channels of every residual module.
+        input_size: (height, width) of the crop in pixels; each divides by 4 * 2 ** depth.
+        scales: heatmaps that are supervised at every stack, 1 = GT (stride 4), 2 = GT/2, ...
+        depth: poolings of an hourglass.
+        regression: whether the global keypoint regression ends the network.
+    """
+
+    stacks: Positive = 4
+    channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    input_size: tuple[Positive, Positive] = (256, 256)
+    scales: tuple[Positive, ...] = (1, 2, 4, 8)
+    depth: Positive = 4
+    regression: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        step = 4 * 2**self.depth
+        if any(side % step for side in self.input_size):
+            raise ValueError(f"input_size {self.input_size} must divide by {step} (4 * 2 ** depth)")
+        allowed = [2**i for i in range(self.depth)]
+        if self.scales[:1] != (1,) or list(self.scales) != sorted(set(self.scales) & set(allowed)):
+            raise ValueError(f"scales must begin with 1, rise, and be among {allowed}; got {self.scales}")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AugmentConfig:
+    """What training does to each crop. All of it is one transform of the photograph, but for the colour.
+
+    Attributes:
+        scale: the person's size is multiplied by a factor between 1 - scale and 1 + scale.
+        rotation: largest turn in degrees, either way.
+        rotation_share: share of the crops that are turned at all.
+        translation: largest shift of the crop, either way, as a share of the box's side.
+        flip: share of the crops that are mirrored.
+        colour: each colour channel is multiplied by a factor between 1 - colour and 1 + colour.
+    """
+
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    rotation: Annotated[float, Field(ge=0, le=180)] = 30.0
+    rotation_share: Share = 0.6
+    translation: NonNegative = 0.0
+    flip: Share = 0.5
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DataConfig:
+    """Where the persons come from and what is cut out about them.
+
+    Attributes:
+        train_split, val_split: names of splits in the record folder.
+        box: `record` takes the data set's person box (and `joints` where a person has none); `joints` a square about
+            the labelled keypoints; `image` the whole photograph.
+        shuffle_buffer: serialised persons held for shuffling.
+        cache: keep the serialised records in memory after the first epoch.
+        augment: augmentation of the training split.
+    """
+
+    train_split: str = "train"
+    val_split: str = "val"
+    box: Literal["record", "joints", "image"] = "record"
+    shuffle_buffer: Positive = 1024
+    cache: bool = False
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainingConfig:
+    """How the network is trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: persons of one step, over all replicas together.
+        learning_rate: Adam's, at its largest.
+        warmup_steps: steps over which the learning rate rises linearly from 0.
+        decay: `steps` halves it at `decay_epochs`; `cosine` lowers it to 1 % at the end; `constant` leaves it.
+        decay_epochs: epochs after which `steps` multiplies the learning rate by `decay_factor`.
+        sigma: of the ground truth Gaussians, in heatmap pixels of each scale.
+        pyramid: how ground truth comes to the smaller scales: `rendered` there, or GT down-sampled by `maximum` or
+            `average`.
+        precision: Keras dtype policy of the layers; heads stay float32.
+        seed: of initial weights, data order and augmentation.
+        steps_per_epoch: persons // batch_size where null.
+        val_persons: the first so many persons are measured after each epoch; all where null.
+        keep_checkpoints: resumable checkpoints kept.
+    """
+
+    epochs: Positive = 100
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    decay: Literal["steps", "cosine", "constant"] = "steps"
+    decay_epochs: tuple[Positive, ...] = (40, 60, 80)
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    sigma: Annotated[float, Field(gt=0)] = 1.0
+    pyramid: Literal["rendered", "maximum", "average"] = "rendered"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    seed: Annotated[int, Field(ge=0)] = 0
+    steps_per_epoch: Positive | None = None
+    val_persons: Positive | None = None
+    keep_checkpoints: Positive = 2
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RunConfig:
+    """All of one training run, as `RUN/config.json` keeps it."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict:
+        """JSON-ready form."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+PRESETS = {
+    "paper": ModelConfig(),
+    "large": ModelConfig(stacks=8, channels=256),
+    "small": ModelConfig(stacks=2, channels=64, input_size=(128, 128)),
+    "tiny": ModelConfig(stacks=1, channels=32, input_size=(128, 128)),
+}
+
+
+def from_dict(data: dict, where: str) -> RunConfig:
+    """Check a nested dict and make a run of it. `model.preset` names a preset that the other keys change.
+
+    Args:
+        data: sections `model`, `data`, `training`.
+        where: the file's name, for messages.
+
+    Raises:
+        MsposeError: unknown key, wrong type or value out of range; all are named at once.
+    """
+    if not isinstance(data, dict):
+        raise MsposeError(f"{where}: expected sections model, data, training; got {type(data).__name__}")
+    data = dict(data)
+    model = data.get("model")
+    if isinstance(model, dict) and "preset" in model:
+        if model["preset"] not in PRESETS:
+            raise MsposeError(f"{where}: unknown preset {model['preset']!r}; there are {', '.join(PRESETS)}")
+        data["model"] = {**asdict(PRESETS[model["preset"]]), **{k: v for k, v in model.items() if k != "preset"}}
+    try:
+        return TypeAdapter(RunConfig).validate_json(json.dumps(data))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {_say(e)}" for e in error.errors())
+        raise MsposeError(f"{where}: {problems}") from error
+    except TypeError as error:
+        raise MsposeError(f"{where}: {error}") from error
+
+
+def _say(error: dict) -> str:
+    if error["type"] == "unexpected_keyword_argument":
+        return "unknown key"
+    if error["type"] == "value_error":  # from a check of our own, which names the value itself
+        return error["msg"].removeprefix("Value error, ")
+    return f"{error['msg']} (got {error['input']!r})"
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that the package ships."""
+    folder = resources.files("keras_mspose.recipes")
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
+    """Read a recipe by its shipped name or its path, and apply changes such as `training.epochs=2`.
+
+    Raises:
+        MsposeError: no such recipe, not YAML, or a key or value that `from_dict` refuses.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml", ".json"):
+        if not path.is_file():
+            raise MsposeError(f"{path}: no such recipe file")
+        text = path.read_text(encoding="utf-8")
+    elif name in recipe_names():
+        text = (resources.files("keras_mspose.recipes") / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise MsposeError(f"no recipe {name!r}; shipped are {', '.join(recipe_names())}, or give a .yaml file")
+    try:
+        data: Any = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise MsposeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        *sections, last = key.split(".")
+        if not equals or not sections or not isinstance(data, dict):
+            raise MsposeError(f"--set {change}: expected section.key=value, for example training.epochs=2")
+        place = data
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise MsposeError(f"--set {change}: {section} is not a section")
+        place[last] = yaml.safe_load(value)
+    return from_dict(data, name)

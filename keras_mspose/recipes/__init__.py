@@ -1,0 +1,1 @@
+"""Runnable configurations: each file's first lines hold the exact commands."""

@@ -1,0 +1,230 @@
+"""The TFRecord schema of one person, and the folder that holds them. The only place that knows feature names.
+
+A record folder is `dataset.json` beside `SPLIT-00000-of-00004.tfrecord` files. Each record is one person with the
+encoded photograph. Coordinates are 0-based photograph pixels, the pixel's centre at the integer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_mspose.errors import MsposeError
+from keras_mspose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FORMAT = "keras_mspose/1"
+INDEX_NAME = "dataset.json"
+METRICS = {"pckh": "PCKh", "pck": "PCK"}
+
+
+@dataclass
+class Person:
+    """One person as a converter hands it to the writer. Pixels are the photograph's.
+
+    Attributes:
+        image_name: the photograph's name inside its data set, as reports print it.
+        keypoints: (K, 3) x, y, visibility (0 not labelled, 1 occluded, 2 visible).
+        box: square person box (centre x, centre y, side) where the data set defines one, else None.
+        head_box: (x1, y1, x2, y2) where the data set has one, else None.
+        head_size: reference length of PCKh, 0.6 times the head box's diagonal, or 0 where there is none.
+        head_size_estimated: the length is the stand-in 0.75 * |neck - head top|.
+        person_id: running number of the person in its source.
+        activity: what the person does, where the data set says.
+        image: path of the photograph, or its encoded bytes.
+    """
+
+    image_name: str
+    keypoints: np.ndarray
+    image: Path | bytes
+    box: tuple[float, float, float] | None = None
+    head_box: tuple[float, float, float, float] | None = None
+    head_size: float = 0.0
+    head_size_estimated: bool = False
+    person_id: int = 0
+    activity: str = ""
+
+
+@dataclass(frozen=True)
+class RecordSet:
+    """What `dataset.json` says about a record folder.
+
+    `splits` maps a split's name to `{"persons": int, "images": int, "shards": [{"file", "persons", "sha256"}]}`.
+    `metric` is the data set's usual accuracy: `pckh` (head size) or `pck` (torso).
+    """
+
+    folder: Path
+    name: str
+    skeleton: Skeleton
+    metric: str
+    splits: dict[str, dict]
+    source: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> RecordSet:
+        """Read a record folder's index.
+
+        Raises:
+            MsposeError: no such folder, no index, or one of another format.
+        """
+        folder = Path(folder)
+        path = folder / INDEX_NAME
+        if not path.is_file():
+            raise MsposeError(f"{folder}: not a record folder (no {INDEX_NAME}); make one with `mspose convert`")
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise MsposeError(f"{path}: not JSON ({error}); convert again") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else type(data).__name__
+            raise MsposeError(f"{path}: format is {found!r}, expected {FORMAT!r}; convert again with this version")
+        try:
+            return cls(
+                folder=folder,
+                name=data["name"],
+                skeleton=Skeleton.from_dict(data["skeleton"]),
+                metric=data["metric"],
+                splits=data["splits"],
+                source=data.get("source", ""),
+                options=data.get("options", {}),
+                notes=data.get("notes", {}),
+            )
+        except KeyError as error:
+            raise MsposeError(f"{path}: {error} is missing; convert again") from error
+
+    def to_dict(self) -> dict:
+        """The content of `dataset.json`."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "metric": self.metric,
+            "source": self.source,
+            "options": self.options,
+            "notes": self.notes,
+            "splits": self.splits,
+            "skeleton": self.skeleton.to_dict(),
+        }
+
+    def persons(self, split: str) -> int:
+        """How many persons a split holds."""
+        return int(self._split(split)["persons"])
+
+    def files(self, split: str) -> list[str]:
+        """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
+
+        Raises:
+            MsposeError: unknown split, missing shard, or a shard of another schema.
+        """
+        paths = [self.folder / shard["file"] for shard in self._split(split)["shards"]]
+        for path in paths:
+            _check_first_record(path, len(self.skeleton))
+        return [str(p) for p in paths]
+
+    def _split(self, split: str) -> dict:
+        if split not in self.splits or not self.splits[split]["persons"]:
+            known = ", ".join(f"{n} ({s['persons']})" for n, s in self.splits.items())
+            raise MsposeError(f"{self.folder}: no persons in a split {split!r}; it has {known}")
+        return self.splits[split]
+
+
+def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
+    """Serialise one person as a `tf.train.Example`.
+
+    Args:
+        person: the person; its `image` is not read.
+        jpeg: the photograph's encoded bytes.
+        size: (width, height) of the photograph in pixels.
+    """
+    from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
+
+    def floats(values: Any) -> Feature:
+        return Feature(float_list=FloatList(value=np.asarray(values, np.float32).ravel()))
+
+    def ints(*values: int) -> Feature:
+        return Feature(int64_list=Int64List(value=values))
+
+    def text(value: bytes) -> Feature:
+        return Feature(bytes_list=BytesList(value=[value]))
+
+    feature = {
+        "format": text(FORMAT.encode()),
+        "image": text(jpeg),
+        "image/name": text(person.image_name.encode()),
+        "image/size": ints(*size),
+        "person/id": ints(person.person_id),
+        "person/keypoints": floats(person.keypoints),
+        "person/box": floats(person.box or (0, 0, 0)),
+        "person/head_box": floats(person.head_box or (0, 0, 0, 0)),
+        "person/head_size": floats([person.head_size]),
+        "person/head_size_estimated": ints(int(person.head_size_estimated)),
+        "person/activity": text(person.activity.encode()),
+    }
+    return Example(features=Features(feature=feature)).SerializeToString()
+
+
+def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
+    """Parse one serialised record, inside or outside of tf.data.
+
+    Args:
+        serialized: () string.
+        keypoints: K, the number of keypoints of the skeleton.
+
+    Returns:
+        `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
+        `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
+        `activity` () string. Lengths in photograph pixels.
+    """
+    import tensorflow as tf
+
+    one = tf.io.FixedLenFeature
+    fields = {
+        "image": one([], tf.string),
+        "image/name": one([], tf.string),
+        "image/size": one([2], tf.int64),
+        "person/id": one([], tf.int64),
+        "person/keypoints": one([keypoints, 3], tf.float32),
+        "person/box": one([3], tf.float32),
+        "person/head_box": one([4], tf.float32),
+        "person/head_size": one([], tf.float32),
+        "person/activity": one([], tf.string, ""),
+    }
+    found = tf.io.parse_single_example(serialized, fields)
+    return {
+        "image": found["image"],
+        "image_name": found["image/name"],
+        "image_size": tf.cast(found["image/size"], tf.float32),
+        "person_id": found["person/id"],
+        "keypoints": found["person/keypoints"],
+        "box": found["person/box"],
+        "head_box": found["person/head_box"],
+        "head_size": found["person/head_size"],
+        "activity": found["person/activity"],
+    }
+
+
+def _check_first_record(path: Path, keypoints: int) -> None:
+    import tensorflow as tf
+
+    if not path.is_file():
+        raise MsposeError(f"{path}: named in {INDEX_NAME} but missing; convert again")
+    try:
+        example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(path)))).numpy())
+    except StopIteration:
+        raise MsposeError(f"{path}: holds no record though {INDEX_NAME} counts some; convert again") from None
+    except Exception as error:  # TensorFlow and protobuf raise types of their own here
+        raise MsposeError(f"{path}: not a readable TFRecord file ({type(error).__name__}); convert again") from error
+    feature = example.features.feature
+    written = feature["format"].bytes_list.value[0].decode(errors="replace") if "format" in feature else "none"
+    if written != FORMAT:
+        raise MsposeError(f"{path}: record schema is {written!r}, expected {FORMAT!r}; convert with `mspose convert`")
+    values = len(feature["person/keypoints"].float_list.value)
+    if values != 3 * keypoints:
+        raise MsposeError(f"{path}: {values} keypoint numbers a person, expected {3 * keypoints}; convert again")

@@ -1,0 +1,1 @@
+"""Converters from the data sets' own files to the record folders that keras_mspose reads."""
