@@ -167,7 +167,8 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
         "person/head_size_estimated": ints(int(person.head_size_estimated)),
         "person/activity": text(person.activity.encode()),
     }
-    return Example(features=Features(feature=feature)).SerializeToString()
+    # a protobuf map has no order of its own: without this, two runs write the same person as different bytes
+    return Example(features=Features(feature=feature)).SerializeToString(deterministic=True)
 
 
 def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
