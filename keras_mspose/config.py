@@ -85,7 +85,6 @@ class DataConfig:
         box: `record` takes the data set's person box (and `joints` where a person has none); `joints` a square about
             the labelled keypoints; `image` the whole photograph.
         shuffle_buffer: serialised persons held for shuffling.
-        cache: keep the serialised records in memory after the first epoch.
         augment: augmentation of the training split.
     """
 
@@ -93,7 +92,6 @@ class DataConfig:
     val_split: str = "val"
     box: Literal["record", "joints", "image"] = "record"
     shuffle_buffer: Positive = 1024
-    cache: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 

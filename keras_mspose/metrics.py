@@ -1,0 +1,106 @@
+"""PCK and PCKh in NumPy: what `evaluate` prints. Loads no TensorFlow.
+
+A keypoint is right when its distance to the truth, divided by the person's reference length, is at most the threshold.
+PCKh divides by the head size (0.6 * the head box's diagonal), PCK by the torso. Labelled keypoints count, occluded ones
+too; persons without a reference length do not. Totals leave out the skeleton's `unscored` keypoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_mspose.records import METRICS
+from keras_mspose.skeleton import Skeleton
+
+THRESHOLDS = {"pckh": 0.5, "pck": 0.2}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Percentages of right keypoints.
+
+    Attributes:
+        metric: `PCKh` or `PCK`.
+        threshold: distances up to this share of the reference length are right.
+        joints: by keypoint name; NaN where no person counts.
+        counts: labelled keypoints that were counted, by keypoint name.
+        groups: the reporting groups of the skeleton, each the mean of its keypoints, as in the paper's Table 1.
+        mean: unweighted mean over the scored keypoints.
+        weighted_mean: share of right ones among all scored keypoints, pooled (the table's Total).
+        persons: persons that were counted, and how many there were.
+    """
+
+    metric: str
+    threshold: float
+    mean: float
+    weighted_mean: float
+    groups: dict[str, float]
+    joints: dict[str, float]
+    counts: dict[str, int]
+    persons: dict[str, int]
+
+    def to_dict(self) -> dict:
+        """JSON-ready form, percentages at full precision; a keypoint that was never counted is None."""
+
+        def plain(value: float) -> float | None:
+            return None if np.isnan(value) else float(value)
+
+        return {
+            "metric": self.metric,
+            "threshold": self.threshold,
+            "mean": plain(self.mean),
+            "weighted_mean": plain(self.weighted_mean),
+            "groups": {k: plain(v) for k, v in self.groups.items()},
+            "joints": {k: plain(v) for k, v in self.joints.items()},
+            "counts": self.counts,
+            "persons": self.persons,
+        }
+
+
+def normalised_distances(predicted: np.ndarray, truth: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Distances over reference lengths.
+
+    Args:
+        predicted: (P, K, 2+) x, y in any pixels.
+        truth: (P, K, 3) x, y in the same pixels, visibility.
+        reference: (P,) reference length in the same pixels, 0 where the person is not counted.
+
+    Returns:
+        (P, K), NaN where a keypoint is not labelled or its person not counted; a predicted NaN is infinitely far.
+    """
+    distance = np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1)
+    counted = (truth[..., 2] > 0) & (reference[:, None] > 0)
+    ratio = np.divide(distance, reference[:, None], out=np.full_like(distance, np.nan), where=counted)
+    return np.where(counted & np.isnan(distance), np.inf, ratio)
+
+
+def accuracy(distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: float | None = None) -> Accuracy:
+    """Score normalised distances (P, K), as `normalised_distances` gives them.
+
+    Args:
+        metric: `pckh` or `pck`; names the result and its usual threshold.
+    """
+    threshold = THRESHOLDS[metric] if threshold is None else threshold
+    counted = ~np.isnan(distances)
+    counts = counted.sum(axis=0)
+    hits = (np.where(counted, distances, np.inf) <= threshold).sum(axis=0)
+    percent = np.divide(100.0 * hits, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    scored = np.array(skeleton.scored_indices)
+    by_name = dict(zip(skeleton.keypoints, percent.tolist(), strict=True))
+    return Accuracy(
+        metric=METRICS[metric],
+        threshold=threshold,
+        mean=_mean(percent[scored]),
+        weighted_mean=100.0 * hits[scored].sum() / counts[scored].sum() if counts[scored].sum() else float("nan"),
+        groups={name: _mean(np.array([by_name[k] for k in members])) for name, members in skeleton.groups.items()},
+        joints=by_name,
+        counts=dict(zip(skeleton.keypoints, counts.tolist(), strict=True)),
+        persons={"counted": int(counted.any(axis=1).sum()), "all": len(distances)},
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,75 @@
+"""What a person sees while the network trains: one readable line an epoch, a moving bar where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+QUIET_SECONDS = 30  # without a terminal, a line at least this often
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Prints loss, the answer's loss and accuracy, speed and learning rate; leaves the other heads to log.csv.
+
+    Args:
+        epochs: of the whole run.
+        steps: of an epoch.
+        batch_size: persons of a step, for the speed.
+        answer: name of the answer's head.
+    """
+
+    def __init__(self, epochs: int, steps: int, batch_size: int, answer: str):
+        super().__init__()
+        self.epochs, self.steps, self.batch_size, self.answer = epochs, steps, batch_size, answer
+        self.console = Console(file=sys.stderr)
+        self.bar: Progress | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch, self.done = epoch, 0
+        self.started = self.spoke = time.monotonic()
+        self.training_seconds = None
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.task = self.bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, note="")
+            self.bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.done = batch + 1
+        now = time.monotonic()
+        if self.bar:
+            self.bar.update(self.task, completed=self.done, note=self._speed(now) + f"  loss {logs['loss']:.4g}")
+        elif now - self.spoke > QUIET_SECONDS:
+            self.spoke = now
+            note = f"step {self.done}/{self.steps}  loss {logs['loss']:.4g}  {self._speed(now)}"
+            self.console.print(f"epoch {self.epoch + 1}/{self.epochs}  {note}", highlight=False)
+        if self.done == self.steps:
+            self.training_seconds = now - self.started
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._stop_bar()
+        logs = logs or {}
+        parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {logs['loss']:.4g}"]
+        for prefix in ("", "val_"):
+            for kind in ("loss", "pckh", "pck"):
+                key = f"{prefix}{self.answer}_{kind}"
+                if key in logs:
+                    parts.append(f"{prefix.replace('_', ' ')}{kind} {logs[key]:.4g}")
+        parts.append(self._speed(self.started + (self.training_seconds or time.monotonic() - self.started)))
+        parts.append(f"rate {float(self.model.optimizer.learning_rate):.2g}")
+        self.console.print("  ".join(parts), highlight=False)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._stop_bar()
+
+    def _speed(self, now: float) -> str:
+        return f"{self.done * self.batch_size / max(now - self.started, 1e-9):.1f} images/s"
+
+    def _stop_bar(self) -> None:
+        if self.bar:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,98 @@
+"""Trained networks on disk: `.keras` files that carry their own facts, and run folders that hold them.
+
+A `.keras` file is a zip archive. Beside Keras's own members it keeps `mspose.json`: the skeleton and how the network
+was trained, so that one file is enough to evaluate, predict and export. Keras itself reads past it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_mspose.config import RunConfig, from_dict
+from keras_mspose.errors import MsposeError
+from keras_mspose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import keras
+
+FACTS_NAME = "mspose.json"
+BEST, LAST = "best.keras", "last.keras"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a network does not know of itself: the skeleton, the data set's metric, and the run's configuration."""
+
+    skeleton: Skeleton
+    metric: str
+    config: RunConfig
+
+    def to_dict(self) -> dict:
+        """JSON-ready form."""
+        return {"skeleton": self.skeleton.to_dict(), "metric": self.metric, "config": self.config.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict, where: str) -> Facts:
+        """The inverse of `to_dict`.
+
+        Raises:
+            MsposeError: a section is missing or wrong.
+        """
+        try:
+            skeleton, metric = Skeleton.from_dict(data["skeleton"]), data["metric"]
+            return cls(skeleton, metric, from_dict(data["config"], where))
+        except (KeyError, TypeError) as error:
+            raise MsposeError(f"{where}: {error} is missing; train again with this version") from error
+
+
+def save(model: keras.Model, path: Path, facts: Facts) -> None:
+    """Write a network with its facts to a `.keras` file: beside it first, then renamed over it."""
+    partial = path.with_name(f"{path.stem}.partial-{os.getpid()}.keras")
+    try:
+        model.save(partial, include_optimizer=False)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.writestr(FACTS_NAME, json.dumps(facts.to_dict(), indent=1))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def find(path: str | Path) -> Path:
+    """The `.keras` file that a run folder or a path means: a run's best network, else its last.
+
+    Raises:
+        MsposeError: neither a `.keras` file nor a run folder that holds one.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".keras":
+        return path
+    if not path.exists():
+        raise MsposeError(f"{path}: no such file or folder; expected a run folder or a .keras file")
+    for name in (BEST, LAST):
+        if (path / name).is_file():
+            return path / name
+    raise MsposeError(f"{path}: not a run (no {BEST} or {LAST} in it); make one with `mspose train`")
+
+
+def load(path: str | Path) -> tuple[keras.Model, Facts]:
+    """Read a network and its facts from a run folder or a `.keras` file.
+
+    Raises:
+        MsposeError: no such run, a damaged file, or a `.keras` file that this package did not write.
+    """
+    file = find(path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            facts = json.loads(archive.read(FACTS_NAME))
+    except KeyError as error:
+        raise MsposeError(f"{file}: a .keras file without {FACTS_NAME}; expected one that `mspose train` wrote") from error
+    except (zipfile.BadZipFile, OSError, json.JSONDecodeError) as error:
+        raise MsposeError(f"{file}: damaged or not a .keras file ({error})") from error
+    import keras
+
+    return keras.saving.load_model(file, compile=False), Facts.from_dict(facts, str(file))

@@ -1,0 +1,252 @@
+"""One training run: `model.fit` under MirroredStrategy, into a run folder that the same command continues.
+
+    RUN/config.json     the configuration, skeleton, data and versions
+    RUN/log.csv         every loss and metric of every epoch; RUN/tensorboard/ the same
+    RUN/checkpoints/    weights, optimizer and epoch, for going on after a kill
+    RUN/best.keras      the network with the best validation accuracy; RUN/last.keras the newest
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from keras_mspose import metrics, pipeline, saved_model
+from keras_mspose.config import RunConfig, TrainingConfig
+from keras_mspose.errors import MsposeError
+from keras_mspose.fit_metric import CorrectKeypoints
+from keras_mspose.losses import HeatmapLoss
+from keras_mspose.model import answer_name, build_model, head_scale, head_stride
+from keras_mspose.progress import TrainingProgress
+from keras_mspose.records import RecordSet
+from keras_mspose.saved_model import Facts
+
+CONFIG, LOG = "config.json", "log.csv"
+
+
+def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] | None = None) -> Path:
+    """Train a network, or go on where an earlier call with the same arguments stopped.
+
+    Args:
+        config: the recipe.
+        data: the record folder.
+        out: run folder; made if missing.
+        devices: such as ["GPU:0", "GPU:1"]; all GPUs, or the CPU, where None.
+
+    Returns:
+        Path of the best network, `out / "best.keras"`.
+
+    Raises:
+        MsposeError: `out` holds something else, or the batch size does not divide over the devices.
+    """
+    facts = Facts(data.skeleton, data.metric, config)
+    _claim_folder(out, facts, data)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    strategy = tf.distribute.MirroredStrategy(devices)
+    settings, replicas = config.training, strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {replicas} devices")
+
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    try:
+        with strategy.scope():
+            model = build_model(config.model, len(data.skeleton))
+            steps = settings.steps_per_epoch or data.persons(config.data.train_split) // settings.batch_size
+            compile_model(model, settings, data, steps)
+            state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    manager = tf.train.CheckpointManager(state, str(out / "checkpoints"), settings.keep_checkpoints)
+    start = _restore(state, manager, out, settings.epochs)
+    if start >= settings.epochs:
+        return saved_model.find(out)
+
+    heads = list(model.output_names)
+    batches, steps = pipeline.training_batches(data, config, heads, start_epoch=start)
+    model.fit(
+        batches,
+        steps_per_epoch=steps,
+        epochs=settings.epochs,
+        initial_epoch=start,
+        validation_data=_validation_batches(data, config, heads),
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            _Keeper(out, facts, state, manager, val_key(model, data.metric)),
+            keras.callbacks.CSVLogger(out / LOG, append=True),
+            keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False),
+            TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model)),
+        ],
+    )
+    return saved_model.find(out)
+
+
+def compile_model(model: keras.Model, settings: TrainingConfig, data: RecordSet, steps: int) -> None:
+    """Give the network its optimizer, equation 1 for every head, and the accuracy of its answer.
+
+    Args:
+        steps: of an epoch, for the learning rate's decay.
+    """
+    answer = answer_name(model)
+    metric = CorrectKeypoints(
+        len(data.skeleton),
+        data.skeleton.scored_indices,
+        metrics.THRESHOLDS[data.metric],
+        stride=head_stride(answer),
+        sigma=settings.sigma,
+        name=data.metric,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(WarmupDecay.of(settings, steps)),
+        loss={name: HeatmapLoss(head_scale(name), settings.sigma, settings.pyramid) for name in model.output_names},
+        metrics={answer: [metric]},
+    )
+    model.optimizer.build(model.trainable_variables)  # else fit traces the optimizer twice
+
+
+def val_key(model: keras.Model, metric: str) -> str:
+    """Name of the validation accuracy in the logs of `fit`."""
+    return f"val_{answer_name(model)}_{metric}" if len(model.output_names) > 1 else f"val_{metric}"
+
+
+@keras.saving.register_keras_serializable("keras_mspose")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly over the first steps, then follows steps down, a cosine, or stays.
+
+    Args:
+        peak: largest learning rate.
+        warmup: steps of the rise.
+        total: steps of the whole run.
+        decay: `steps`, `cosine` or `constant`.
+        boundaries: for `steps`, after which step numbers the rate is multiplied by `factor`.
+        floor: for `cosine`, the share of the peak that is left at the end.
+    """
+
+    def __init__(
+        self, peak: float, warmup: int, total: int, decay: str, boundaries: list[int], factor: float, floor: float = 0.01
+    ):
+        self.settings = dict(
+            peak=peak, warmup=warmup, total=total, decay=decay, boundaries=list(boundaries), factor=factor, floor=floor
+        )
+
+    @classmethod
+    def of(cls, settings: TrainingConfig, steps: int) -> WarmupDecay:
+        """The schedule of a training configuration with `steps` steps an epoch."""
+        boundaries = [epoch * steps for epoch in settings.decay_epochs]
+        total = settings.epochs * steps
+        return cls(
+            settings.learning_rate, settings.warmup_steps, total, settings.decay, boundaries, settings.decay_factor
+        )
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        s = self.settings
+        now = tf.cast(step, tf.float32)
+        rate = tf.constant(s["peak"], tf.float32)
+        if s["decay"] == "cosine":
+            done = tf.clip_by_value((now - s["warmup"]) / max(s["total"] - s["warmup"], 1), 0.0, 1.0)
+            rate *= s["floor"] + (1 - s["floor"]) * 0.5 * (1 + tf.cos(3.141592653589793 * done))
+        elif s["decay"] == "steps" and s["boundaries"]:
+            passed = tf.reduce_sum(tf.cast(now >= tf.constant(s["boundaries"], tf.float32), tf.float32))
+            rate *= tf.pow(tf.constant(s["factor"], tf.float32), passed)
+        return rate * tf.minimum(1.0, (now + 1) / s["warmup"]) if s["warmup"] else rate
+
+    def get_config(self) -> dict:
+        return dict(self.settings)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """After each epoch: the best and the last network, then the checkpoint that a resumed run starts from."""
+
+    def __init__(self, out: Path, facts: Facts, state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, key: str):
+        super().__init__()
+        self.out, self.facts, self.state, self.manager, self.key = out, facts, state, manager, key
+        self.best = max((float(row[key]) for row in read_log(out) if row.get(key)), default=float("-inf"))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if not tf.math.is_finite(logs["loss"]):
+            return
+        saved_model.save(self.model, self.out / saved_model.LAST, self.facts)
+        if logs[self.key] > self.best:
+            self.best = logs[self.key]
+            saved_model.save(self.model, self.out / saved_model.BEST, self.facts)
+        self.state.epoch.assign(epoch + 1)
+        self.manager.save(checkpoint_number=epoch + 1)
+
+
+def read_log(out: Path) -> list[dict[str, str]]:
+    """Rows of a run's log.csv; empty where there is none."""
+    path = out / LOG
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str]) -> tf.data.Dataset:
+    batches = pipeline.evaluation_batches(
+        data,
+        config.data.val_split,
+        config.model.input_size,
+        config.data.box,
+        config.training.batch_size,
+        persons=config.training.val_persons,
+    )
+    return batches.map(lambda batch: (batch["crop"], dict.fromkeys(heads, batch["targets"])))
+
+
+def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
+    """Make the run folder, or see that it is the same run's."""
+    mine = {**facts.to_dict(), "data": data.name, "versions": {"keras": keras.__version__, "tensorflow": tf.__version__}}
+    path = out / CONFIG
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        changed = _changed_keys(theirs, json.loads(json.dumps(mine)))
+        changed.discard("versions.keras")
+        changed.discard("versions.tensorflow")
+        if changed:
+            raise MsposeError(f"{out}: holds a run with another {', '.join(sorted(changed))}; choose another --out")
+        return
+    if out.exists() and any(out.iterdir()):
+        raise MsposeError(f"{out}: not empty and not a run (no {CONFIG}); choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / f"{CONFIG}.partial"
+    partial.write_text(json.dumps(mine, indent=1), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _changed_keys(a: dict, b: dict, prefix: str = "") -> set[str]:
+    changed = set()
+    for key in a.keys() | b.keys():
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            changed |= _changed_keys(x, y, f"{prefix}{key}.")
+        elif x != y:
+            changed.add(prefix + key)
+    return changed
+
+
+def _restore(state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, out: Path, epochs: int) -> int:
+    """Load the newest checkpoint, if any, and drop log rows of epochs that will be trained again."""
+    if manager.latest_checkpoint is None:
+        return 0
+    state.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    start = int(state.epoch.numpy())
+    print(f"resuming {out} after epoch {start} of {epochs}, from {manager.latest_checkpoint}")
+    rows = [row for row in read_log(out) if int(row["epoch"]) < start]
+    if rows:
+        partial = out / f"{LOG}.partial"
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, out / LOG)
+    else:
+        (out / LOG).unlink(missing_ok=True)
+    return start
