@@ -60,12 +60,6 @@ def convert(
     else:
         numbers = parse_split(split, count)
     paths = {i: images / (f"im{i:05d}.jpg" if extended else f"im{i:04d}.jpg") for i in numbers}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing and not skip_bad:
-        raise MsposeError(
-            f"{missing[0]}: no such image; {len(missing)} of the {len(paths)} that {source / 'joints.mat'} describes "
-            "are missing; complete them, or pass --skip-bad to leave such persons out"
-        )
     unlabelled = [i for i in numbers if not keypoints[i - 1, :, 2].any()]
 
     def persons() -> Iterator[tuple[str, Person]]:

@@ -86,6 +86,8 @@ def write(
         splits.setdefault(split, []).append(person)
     if not splits:
         raise MsposeError(f"{source}: no persons to write; check that the folder and the split are the ones meant")
+    if not skip_bad:
+        _check_present([p.image for listed in splits.values() for p in listed])
     random.Random(seed).shuffle(splits.get("train", []))
 
     skipped: list[dict[str, str]] = []
@@ -138,6 +140,17 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise MsposeError(f"{out}: --overwrite replaces record folders only and this one {why}; give another --out")
     if out.is_mount():  # could not be renamed over, which would show only after all the work
         raise MsposeError(f"{out}: is a mount point; give a folder inside it as --out")
+
+
+def _check_present(images: list[Path | bytes]) -> None:
+    """Say at once, and how many, where decoding would come upon the first missing photograph after minutes."""
+    paths = list(dict.fromkeys(i for i in images if isinstance(i, Path)))
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise MsposeError(
+            f"{missing[0]}: no such image; {len(missing)} of the data set's {len(paths)} are missing; complete them, "
+            "or pass --skip-bad to leave such persons out"
+        )
 
 
 def _put_in_place(partial: Path, out: Path) -> None:
