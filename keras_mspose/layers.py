@@ -8,14 +8,49 @@ which keeps the first heatmaps small however many modules stand in a row.
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 STRIDE = 4  # crop pixels a GT heatmap pixel
 BN_MOMENTUM = 0.9  # field-wide failure: 0.99 leaves validation near 0 for the first thousand small steps
 
 
+@keras.saving.register_keras_serializable("keras_mspose")
+class BatchNorm(layers.BatchNormalization):
+    """Keras's batch normalisation over NHWC channels, on TensorFlow's fused kernel.
+
+    Keras computes it as some ten operations, each a pass over the features. The fused kernel is one, cuDNN's own on a
+    GPU, and inference graphs join it to the convolution before it.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        learning = bool(training) and self.trainable
+        moving = (tf.cast(self.moving_mean.value, tf.float32), tf.cast(self.moving_variance.value, tf.float32))
+        mean, variance = (tf.zeros([0]), tf.zeros([0])) if learning else moving
+        normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.cast(self.gamma.value, tf.float32),
+            offset=tf.cast(self.beta.value, tf.float32),
+            mean=mean,
+            variance=variance,
+            epsilon=self.epsilon,
+            is_training=learning,
+        )
+        if learning:
+            for average, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                average.assign(average * self.momentum + now * (1.0 - self.momentum))
+        return normalised
+
+
 def convolution(
-    x: keras.KerasTensor, channels: int, kernel: int, name: str, *, stride: int = 1, relu: bool = True, gamma: str = "ones"
+    x: keras.KerasTensor,
+    channels: int,
+    kernel: int,
+    name: str,
+    *,
+    stride: int = 1,
+    relu: bool = True,
+    gamma: str = "ones",
 ) -> keras.KerasTensor:
     """Convolution, batch normalisation and (by default) ReLU. (B, h, w, c) -> (B, h / stride, w / stride, channels).
 
@@ -23,7 +58,7 @@ def convolution(
     the centre of the input pixels that it covers.
     """
     x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(momentum=BN_MOMENTUM, gamma_initializer=gamma, name=f"{name}_bn")(x)
+    x = BatchNorm(momentum=BN_MOMENTUM, gamma_initializer=gamma, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
@@ -39,11 +74,14 @@ def residual(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTenso
     return layers.Add(name=f"{name}_add")([skip, x])
 
 
-def hourglass(x: keras.KerasTensor, depth: int, name: str) -> dict[int, keras.KerasTensor]:
+def hourglass(
+    x: keras.KerasTensor, depth: int, name: str, *, plain_skips: bool = False
+) -> dict[int, keras.KerasTensor]:
     """Conv-deconv module with `depth` poolings and a skip connection at every scale.
 
     Args:
         x: (B, h, w, C), h and w divisible by 2 ** depth.
+        plain_skips: skip connections carry the features as they are, instead of through a residual module.
 
     Returns:
         The features of every deconv layer by their scale: {1: (B, h, w, C), 2: (B, h / 2, w / 2, C), ...} with
@@ -52,7 +90,7 @@ def hourglass(x: keras.KerasTensor, depth: int, name: str) -> dict[int, keras.Ke
     channels = x.shape[-1]
     skips = []
     for level in range(depth):
-        skips.append(residual(x, channels, f"{name}_skip{2**level}"))
+        skips.append(x if plain_skips else residual(x, channels, f"{name}_skip{2**level}"))
         x = layers.MaxPooling2D(name=f"{name}_pool{2 ** (level + 1)}")(x)
         x = residual(x, channels, f"{name}_conv{2 ** (level + 1)}")
     for module in ("a", "b"):

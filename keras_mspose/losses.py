@@ -22,7 +22,9 @@ class HeatmapLoss(keras.losses.Loss):
         pyramid: `rendered` draws G at its own scale; `maximum` and `average` draw GT and down-sample it.
     """
 
-    def __init__(self, scale: int = 1, sigma: float = 1.0, pyramid: str = "rendered", name: str = "heatmap_loss", **kwargs):
+    def __init__(
+        self, scale: int = 1, sigma: float = 1.0, pyramid: str = "rendered", name: str = "heatmap_loss", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
         self.scale, self.sigma, self.pyramid = scale, sigma, pyramid
 

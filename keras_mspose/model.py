@@ -71,12 +71,14 @@ def _regression(heatmaps: list[keras.KerasTensor], config: ModelConfig) -> keras
     """
     keypoints = heatmaps[0].shape[-1]
     same_size = [
-        maps if scale == 1 else layers.UpSampling2D(scale, interpolation="bilinear", name=f"regression_resize{scale}")(maps)
+        maps
+        if scale == 1
+        else layers.UpSampling2D(scale, interpolation="bilinear", name=f"regression_resize{scale}")(maps)
         for scale, maps in zip(config.scales, heatmaps, strict=True)
     ]
     x = layers.Concatenate(name="regression_concat")(same_size) if len(same_size) > 1 else same_size[0]
     x = convolution(x, config.channels, 1, "regression_in")
-    x = hourglass(x, config.depth, "regression")[1]
+    x = hourglass(x, config.depth, "regression", plain_skips=True)[1]
     x = convolution(x, config.channels, 1, "regression_top")
     correction = head(x, keypoints, "regression_correction")
     return layers.Add(dtype="float32", name=REGRESSION)([heatmaps[0], correction])

@@ -36,7 +36,9 @@ def training_batches(
     split, batch = config.data.train_split, config.training.batch_size
     files, persons = data.files(split), data.persons(split)
     if persons < batch:
-        raise records.MsposeError(f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
+        raise records.MsposeError(
+            f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}"
+        )
     steps = config.training.steps_per_epoch or persons // batch
     seed = tf.constant(config.training.seed, tf.int64)
     rounds = -(-steps * batch // persons)

@@ -33,7 +33,12 @@ class TrainingProgress(keras.callbacks.Callback):
         self.started = self.spoke = time.monotonic()
         self.training_seconds = None
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             self.bar = Progress(*columns, console=self.console, transient=True)
             self.task = self.bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, note="")
             self.bar.start()

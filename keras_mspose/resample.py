@@ -42,7 +42,9 @@ def crop_from_jpeg(jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int
     return warp(image[None], matrix[None], crop_size, ratio)[0]
 
 
-def warp(images: tf.Tensor, matrices: tf.Tensor, crop_size: tuple[int, int], ratio: tf.Tensor | float = 1.0) -> tf.Tensor:
+def warp(
+    images: tf.Tensor, matrices: tf.Tensor, crop_size: tuple[int, int], ratio: tf.Tensor | float = 1.0
+) -> tf.Tensor:
     """Resample photographs that were decoded at 1 / ratio of their size to crops, bilinearly.
 
     Args:

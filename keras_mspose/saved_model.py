@@ -90,7 +90,9 @@ def load(path: str | Path) -> tuple[keras.Model, Facts]:
         with zipfile.ZipFile(file) as archive:
             facts = json.loads(archive.read(FACTS_NAME))
     except KeyError as error:
-        raise MsposeError(f"{file}: a .keras file without {FACTS_NAME}; expected one that `mspose train` wrote") from error
+        raise MsposeError(
+            f"{file}: a .keras file without {FACTS_NAME}; expected one that `mspose train` wrote"
+        ) from error
     except (zipfile.BadZipFile, OSError, json.JSONDecodeError) as error:
         raise MsposeError(f"{file}: damaged or not a .keras file ({error})") from error
     import keras

@@ -1,9 +1,9 @@
 """One training run: `model.fit` under MirroredStrategy, into a run folder that the same command continues.
 
-    RUN/config.json     the configuration, skeleton, data and versions
-    RUN/log.csv         every loss and metric of every epoch; RUN/tensorboard/ the same
-    RUN/checkpoints/    weights, optimizer and epoch, for going on after a kill
-    RUN/best.keras      the network with the best validation accuracy; RUN/last.keras the newest
+RUN/config.json     the configuration, skeleton, data and versions
+RUN/log.csv         every loss and metric of every epoch; RUN/tensorboard/ the same
+RUN/checkpoints/    weights, optimizer and epoch, for going on after a kill
+RUN/best.keras      the network with the best validation accuracy; RUN/last.keras the newest
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import answer_name, build_model, head_scale, head_stride
+from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet
 from keras_mspose.saved_model import Facts
@@ -76,6 +77,7 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         epochs=settings.epochs,
         initial_epoch=start,
         validation_data=_validation_batches(data, config, heads),
+        shuffle=False,  # the pipeline has shuffled already
         verbose=0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
@@ -104,7 +106,7 @@ def compile_model(model: keras.Model, settings: TrainingConfig, data: RecordSet,
         name=data.metric,
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(WarmupDecay.of(settings, steps)),
+        optimizer=Adam(WarmupDecay.of(settings, steps)),
         loss={name: HeatmapLoss(head_scale(name), settings.sigma, settings.pyramid) for name in model.output_names},
         metrics={answer: [metric]},
     )
@@ -130,7 +132,14 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self, peak: float, warmup: int, total: int, decay: str, boundaries: list[int], factor: float, floor: float = 0.01
+        self,
+        peak: float,
+        warmup: int,
+        total: int,
+        decay: str,
+        boundaries: list[int],
+        factor: float,
+        floor: float = 0.01,
     ):
         self.settings = dict(
             peak=peak, warmup=warmup, total=total, decay=decay, boundaries=list(boundaries), factor=factor, floor=floor
@@ -164,7 +173,9 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 class _Keeper(keras.callbacks.Callback):
     """After each epoch: the best and the last network, then the checkpoint that a resumed run starts from."""
 
-    def __init__(self, out: Path, facts: Facts, state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, key: str):
+    def __init__(
+        self, out: Path, facts: Facts, state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, key: str
+    ):
         super().__init__()
         self.out, self.facts, self.state, self.manager, self.key = out, facts, state, manager, key
         self.best = max((float(row[key]) for row in read_log(out) if row.get(key)), default=float("-inf"))
@@ -203,7 +214,11 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str]) ->
 
 def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
     """Make the run folder, or see that it is the same run's."""
-    mine = {**facts.to_dict(), "data": data.name, "versions": {"keras": keras.__version__, "tensorflow": tf.__version__}}
+    mine = {
+        **facts.to_dict(),
+        "data": data.name,
+        "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
+    }
     path = out / CONFIG
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
