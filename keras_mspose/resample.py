@@ -1,7 +1,7 @@
 """From an encoded photograph to crops: decode as small as the crop allows, then resample once.
 
 A photograph far larger than its crop is decoded at 1/2, 1/4 or 1/8 of its size: the JPEG's own blocks are averaged, so
-that fewer pixels are touched and fine texture cannot alias into the crop. Between 1/1 and 1/2 the resampling is bilinear.
+that fewer pixels are touched and fine texture cannot alias into the crop. What is left, below 1/2, is bilinear.
 """
 
 from __future__ import annotations

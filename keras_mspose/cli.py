@@ -1,0 +1,256 @@
+"""The `mspose` command: its arguments, and nothing else. What a subcommand needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_mspose import __version__
+from keras_mspose.errors import MsposeError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns:
+        0; 1 where an export is outside its tolerance; 2 after bad input, said in one line on stderr (with `--debug`,
+        the traceback).
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except MsposeError as error:
+        if options.debug:
+            raise
+        print(f"mspose {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"mspose {options.command}: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mspose", description="Train, measure and ship single-person 2D pose networks with Keras."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, about: str, example: str, run: Callable[[argparse.Namespace], int | None]
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=about,
+            description=about,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.set_defaults(run=run)
+        return command
+
+    convert = add(
+        "convert",
+        "Turn a data set as downloaded into a record folder.",
+        "mspose convert lsp LSPET --out data/lsp --split 1-9000:train,9001-10000:val",
+        _convert,
+    )
+    convert.add_argument("dataset", choices=("lsp", "mpii", "synthetic"), help="whose files they are")
+    convert.add_argument("source", nargs="?", type=Path, help="folder as downloaded; none for synthetic")
+    convert.add_argument("--out", type=Path, required=True, help="record folder to write")
+    convert.add_argument("--split", help="lsp: ranges of person numbers, such as 1-900:train,901-1000:val")
+    convert.add_argument("--json", type=Path, help="mpii: annotation in the JSON form, instead of the one found beside")
+    convert.add_argument("--persons", type=int, default=3000, help="synthetic: training persons (default 3000)")
+    convert.add_argument("--seed", type=int, default=0, help="synthetic: seed of the persons")
+    convert.add_argument("--skip-bad", action="store_true", help="leave out broken images, counted and named")
+    convert.add_argument("--overwrite", action="store_true", help="replace the record folder that is there")
+
+    inspect = add(
+        "inspect",
+        "Show what a record folder holds: counts, visibility, sizes, and a sheet of annotated crops.",
+        "mspose inspect data/lsp --sheet crops.png",
+        _inspect,
+    )
+    inspect.add_argument("data", type=Path, help="record folder")
+    inspect.add_argument("--sheet", type=Path, help="picture of annotated crops to write (.png)")
+    inspect.add_argument("--box", choices=("record", "joints", "image"), default="record")
+    inspect.add_argument("--json", type=Path, help="write the counts as JSON")
+
+    info = add("info", "Print what a preset costs.", "mspose info paper --batch 16", _info)
+    info.add_argument("preset", choices=("paper", "large", "small", "tiny"))
+    info.add_argument("--batch", type=int, default=16, help="batch size of the training step (default 16)")
+    info.add_argument("--keypoints", type=int, default=16, help="keypoints of the skeleton (default 16)")
+
+    train = add(
+        "train",
+        "Train a network; the same command goes on after a stop.",
+        "mspose train lsp_small --data data/lsp --out runs/lsp --set training.epochs=6",
+        _train,
+    )
+    train.add_argument("recipe", help="a shipped recipe's name, or a .yaml file")
+    train.add_argument("--data", type=Path, required=True, help="record folder")
+    train.add_argument("--out", type=Path, required=True, help="run folder")
+    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    train.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
+
+    evaluate = add(
+        "evaluate",
+        "Measure a network on a split: per joint, per group, and every supervised head.",
+        "mspose evaluate runs/lsp --data data/lsp --flip --json accuracy.json",
+        _evaluate,
+    )
+    evaluate.add_argument("model", type=Path, help="run folder or .keras file")
+    evaluate.add_argument("--data", type=Path, required=True, help="record folder")
+    evaluate.add_argument("--split", help="default: the run's validation split")
+    evaluate.add_argument(
+        "--box",
+        choices=("record", "joints", "image"),
+        help="person box; by default the run's own, and where the data has no boxes both joints and image",
+    )
+    evaluate.add_argument("--flip", action="store_true", help="average with the mirrored crop")
+    evaluate.add_argument("--batch", type=int, default=16)
+    evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
+
+    predict = add(
+        "predict",
+        "Find the pose of the person in each photograph.",
+        "mspose predict runs/lsp photo.jpg --out poses",
+        _predict,
+    )
+    predict.add_argument("model", type=Path, help="run folder or .keras file")
+    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="photographs, or folders of them")
+    predict.add_argument("--out", type=Path, required=True, help="folder for keypoints.json and the drawn pictures")
+    predict.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: the whole image)")
+    predict.add_argument("--skip-bad", action="store_true", help="leave out unreadable files, counted and named")
+
+    export = add(
+        "export",
+        "Write the inference network for servers, phones and browsers, and check it against Keras.",
+        "mspose export runs/lsp --format savedmodel tflite onnx --out exports/lsp",
+        _export,
+    )
+    export.add_argument("model", type=Path, metavar="run", help="run folder or .keras file")
+    export.add_argument("--format", nargs="+", choices=("savedmodel", "tflite", "onnx"), default=["savedmodel"])
+    export.add_argument("--out", type=Path, help="folder to write (default: export/ inside the run)")
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+
+    demo = add(
+        "demo",
+        "The whole line on rendered persons: data, training, accuracy, exports, one HTML page. About 5 minutes.",
+        "mspose demo --out mspose_demo",
+        _demo,
+    )
+    demo.add_argument("--out", type=Path, default=Path("mspose_demo"), help="folder to write (default mspose_demo)")
+    demo.add_argument("--persons", type=int, help="training persons to render")
+    demo.add_argument("--epochs", type=int, help="epochs to train")
+    return parser
+
+
+def _load_tensorflow() -> None:
+    from keras_mspose.quiet import import_tensorflow
+
+    import_tensorflow()
+
+
+def _convert(options: argparse.Namespace) -> None:
+    _load_tensorflow()
+    if options.dataset == "synthetic":
+        from tfrecords_tools import synthetic
+
+        synthetic.convert(options.out, persons=options.persons, seed=options.seed, overwrite=options.overwrite)
+        return
+    if options.source is None:
+        raise MsposeError(f"convert {options.dataset} needs the folder as downloaded")
+    common = {"skip_bad": options.skip_bad, "overwrite": options.overwrite}
+    if options.dataset == "lsp":
+        from tfrecords_tools import lsp
+
+        lsp.convert(options.source, options.out, split=options.split, **common)
+    else:
+        from tfrecords_tools import mpii
+
+        mpii.convert(options.source, options.out, json=options.json, **common)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    _load_tensorflow()
+    from tfrecords_tools import inspection
+
+    inspection.inspect(options.data, sheet=options.sheet, box=options.box, json_path=options.json)
+
+
+def _info(options: argparse.Namespace) -> None:
+    _load_tensorflow()
+    from keras_mspose import tables
+    from keras_mspose.config import PRESETS
+    from keras_mspose.info import cost
+    from keras_mspose.model import build_model, inference_model
+
+    model = build_model(PRESETS[options.preset], options.keypoints)
+    tables.print_cost(options.preset, cost(model, inference_model(model)), options.batch)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from keras_mspose.config import load_recipe
+    from keras_mspose.records import RecordSet
+
+    config, data = load_recipe(options.recipe, options.set), RecordSet.load(options.data)
+    _load_tensorflow()
+    from keras_mspose.training import train
+
+    best = train(config, data, options.out, devices=options.devices.split(",") if options.devices else None)
+    print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from keras_mspose.saved_model import find
+
+    find(options.model)
+    _load_tensorflow()
+    from keras_mspose import evaluation_run
+
+    evaluation_run.evaluate_run(
+        options.model,
+        options.data,
+        split=options.split,
+        box=options.box,
+        flip=options.flip,
+        batch_size=options.batch,
+        json_path=options.json,
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from keras_mspose.saved_model import find
+
+    find(options.model)
+    _load_tensorflow()
+    from keras_mspose import prediction_run
+
+    prediction_run.predict_files(options.model, options.images, options.out, box=options.box, skip_bad=options.skip_bad)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from keras_mspose.saved_model import find
+
+    file = find(options.model)
+    _load_tensorflow()
+    from export.run import export_run
+
+    out = options.out or file.parent / "export"
+    report = export_run(options.model, out, options.format, overwrite=options.overwrite)
+    return 0 if report["good"] else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    _load_tensorflow()
+    from keras_mspose import demo
+
+    return demo.run(options.out, persons=options.persons, epochs=options.epochs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

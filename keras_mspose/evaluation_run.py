@@ -1,0 +1,80 @@
+"""What `mspose evaluate` does: measure a run under one or two box rules, print tables, write JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from keras_mspose import saved_model, tables
+from keras_mspose.errors import MsposeError
+from keras_mspose.evaluation import Evaluation, evaluate
+from keras_mspose.records import RecordSet
+from keras_mspose.saved_model import Facts
+
+
+def evaluate_run(
+    model_path: Path,
+    data_path: Path,
+    *,
+    split: str | None = None,
+    box: str | None = None,
+    flip: bool = False,
+    batch_size: int = 16,
+    persons: int | None = None,
+    json_path: Path | None = None,
+) -> list[Evaluation]:
+    """Measure a run and print what was found.
+
+    Args:
+        box: None measures under the run's own rule, and under both `joints` and `image` where that is no box of the
+            data set's: the first needs the truth, the second does not.
+        json_path: where the figures are written at full precision.
+
+    Returns:
+        One evaluation a box rule, the run's own first.
+
+    Raises:
+        MsposeError: no such run, record folder or split.
+    """
+    if json_path is not None and not json_path.parent.is_dir():
+        raise MsposeError(f"{json_path}: its folder does not exist")
+    saved_model.find(model_path)
+    data = RecordSet.load(data_path)
+    model, facts = saved_model.load(model_path)
+    found = []
+    for rule in box_rules(facts) if box is None else [box]:
+        found.append(_with_progress(model, facts, data, split, rule, flip, batch_size, persons))
+    for one in found:
+        flipped = ", flip test" if one.flip else ""
+        tables.print_accuracy(one.accuracy, f"{data.name} {one.split}, box {one.box}{flipped}")
+        tables.print_heads(one.heads, one.answer)
+    if json_path is not None:
+        report = {**found[0].to_dict(), "model": str(model_path), "data": data.name}
+        report["other_boxes"] = {one.box: one.to_dict() for one in found[1:]}
+        partial = json_path.with_name(json_path.name + ".partial")
+        partial.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        os.replace(partial, json_path)
+    return found
+
+
+def box_rules(facts: Facts) -> list[str]:
+    """The box rules that a run is measured under: its own first."""
+    own = facts.config.data.box
+    return [own] if own == "record" else [own, "image" if own == "joints" else "joints"]
+
+
+def _with_progress(model, facts, data, split, rule, flip, batch_size, persons) -> Evaluation:
+    split = split or facts.config.data.val_split
+    steps = evaluate(model, facts, data, split=split, box=rule, flip=flip, batch_size=batch_size, persons=persons)
+    total = min(data.persons(split), persons or data.persons(split))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"measuring, box {rule}", total=total)
+        for done in steps:
+            if isinstance(done, Evaluation):
+                return done
+            progress.update(task, completed=done)
+    raise AssertionError("evaluate ends with an Evaluation")

@@ -1,0 +1,118 @@
+"""From a photograph on disk to keypoints in its pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keras_mspose import geometry, resample, saved_model, visualization
+from keras_mspose import heatmaps as codec
+from keras_mspose.errors import MsposeError
+from keras_mspose.layers import STRIDE
+from keras_mspose.model import inference_model
+from keras_mspose.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One person found.
+
+    Attributes:
+        image: path of the photograph.
+        size: (width, height) of the photograph in pixels.
+        keypoints: (K, 3) x, y in photograph pixels, and score.
+        box: (centre x, centre y, side) of the square that the network looked at, photograph pixels.
+    """
+
+    image: Path
+    size: tuple[int, int]
+    keypoints: np.ndarray
+    box: tuple[float, float, float]
+
+    def to_dict(self, skeleton: Skeleton) -> dict:
+        """JSON-ready form."""
+        named = zip(skeleton.keypoints, self.keypoints.tolist(), strict=True)
+        return {
+            "image": self.image.name,
+            "width": self.size[0],
+            "height": self.size[1],
+            "box": dict(zip(("x", "y", "side"), self.box, strict=True)),
+            "keypoints": [{"name": n, "x": x, "y": y, "score": score} for n, (x, y, score) in named],
+        }
+
+
+class Predictor:
+    """A trained network, ready for photographs.
+
+    Args:
+        path: run folder or `.keras` file.
+
+    Raises:
+        MsposeError: no such run, or a damaged file.
+    """
+
+    def __init__(self, path: str | Path):
+        model, self.facts = saved_model.load(path)
+        network, sigma = inference_model(model), self.facts.config.training.sigma
+        self._forward = tf.function(lambda crops: codec.decode(network(crops, training=False), STRIDE, sigma))
+
+    def predict(self, path: str | Path, box: tuple[float, float, float] | None = None) -> Pose:
+        """Find the keypoints of one person.
+
+        Args:
+            path: photograph in any format that Pillow reads; turned as its EXIF orientation says.
+            box: (centre x, centre y, side) square about the person in photograph pixels; the whole image where None.
+
+        Raises:
+            MsposeError: the file is missing or not a whole image.
+        """
+        path = Path(path)
+        image = read_photograph(path)
+        height, width = image.shape[:2]
+        if box is None:
+            center, side = geometry.image_box(np.float32(width), np.float32(height))
+            box = (float(center[0]), float(center[1]), float(side))
+        matrix = geometry.crop_transform(np.float32(box[:2]), np.float32(box[2]), self.facts.config.model.input_size)
+        crop = resample.crop_from_pixels(image, matrix, self.facts.config.model.input_size)
+        keypoints = self._forward(crop[None])[0].numpy()
+        keypoints[:, :2] = geometry.apply(geometry.invert(matrix), keypoints[:, :2])
+        return Pose(path, (width, height), keypoints, box)
+
+
+def read_photograph(path: Path) -> np.ndarray:
+    """Read an image file as (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        MsposeError: missing, not an image, or cut short.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError as error:
+        raise MsposeError(f"{path}: no such file") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise MsposeError(f"{path}: not a whole image ({error})") from error
+
+
+def write_poses(poses: list[Pose], skeleton: Skeleton, out: Path) -> Path:
+    """Write `keypoints.json` and, for each photograph, a picture with the skeleton drawn.
+
+    Returns:
+        Path of the JSON file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for pose in poses:
+        drawn = visualization.draw_pose(read_photograph(pose.image), pose.keypoints, skeleton, person_size=pose.box[2])
+        visualization.save_png(out / f"{pose.image.stem}_pose.png", drawn)
+    path = out / "keypoints.json"
+    partial = path.with_suffix(".partial")
+    text = json.dumps({"skeleton": skeleton.to_dict(), "poses": [p.to_dict(skeleton) for p in poses]}, indent=1)
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,42 @@
+"""TensorFlow's import without the lines that tell a person nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+NOISE = (
+    "All log messages before absl::InitializeLog",
+    "cudart_stub.cc",
+    "cuda_platform.cc",
+    "cpu_feature_guard.cc",
+    "To enable the following instructions",
+    "oneDNN custom operations are on",
+)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and list its devices, passing on what it writes to stderr but for the lines above.
+
+    Those are written by its C++ parts before any log level is heeded. A machine with a GPU sees all of them: there
+    they say why the GPU is not used.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as captured:
+        real = os.dup(2)
+        os.dup2(captured.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
+            captured.seek(0)
+            lines = captured.read().decode(errors="replace").splitlines(keepends=True)
+            noisy = NOISE if not os.path.exists("/dev/nvidia0") else ()
+            sys.stderr.writelines(line for line in lines if not any(part in line for part in noisy))

@@ -1,0 +1,55 @@
+"""What the command line prints: tables of accuracy and of cost."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from keras_mspose.info import Cost
+from keras_mspose.metrics import Accuracy
+
+console = Console()
+
+
+def print_accuracy(found: Accuracy, title: str) -> None:
+    """Two tables: the reporting groups with the total, as in the paper's Table 1; and every keypoint."""
+    name = f"{found.metric}@{found.threshold:g}"
+    counted = f"{found.persons['counted']} of {found.persons['all']} persons counted"
+    table = Table(title=f"{name}, {title} ({counted})", title_justify="left")
+    for column in (*found.groups, "Total", "Mean"):
+        table.add_column(column, justify="right")
+    table.add_row(*(_percent(v) for v in (*found.groups.values(), found.weighted_mean, found.mean)))
+    console.print(table)
+    joints = Table("keypoint", "right %", "labelled")
+    for keypoint, percent in found.joints.items():
+        joints.add_row(keypoint, _percent(percent), str(found.counts[keypoint]))
+    console.print(joints)
+
+
+def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
+    """One row a supervised head, so that one sees what each scale, each stack and the regression reach."""
+    table = Table("head", "Mean", "Total", title="every supervised head", title_justify="left")
+    for name, found in heads.items():
+        mark = " (the answer)" if name == answer else ""
+        table.add_row(name + mark, _percent(found.mean), _percent(found.weighted_mean))
+    console.print(table)
+
+
+def print_cost(name: str, found: Cost, batch: int) -> None:
+    """Parameters, GFLOPs, outputs and the memory of a training step."""
+    table = Table("", "training", "inference", title=f"preset {name}", title_justify="left")
+    table.add_row("parameters", f"{found.parameters:,}", f"{found.inference_parameters:,}")
+    table.add_row("GFLOP an image, forward", f"{found.gflops:.2f}", f"{found.inference_gflops:.2f}")
+    console.print(table)
+    outputs = Table("output", "height", "width", "keypoints")
+    for head, size in found.outputs.items():
+        outputs.add_row(head, *(str(s) for s in size))
+    console.print(outputs)
+    gib = found.training_bytes(batch) / 2**30
+    console.print(f"training step of {batch} images, float32: {gib:.2f} GiB by calculation")
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
