@@ -95,7 +95,7 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
         MsposeError: missing, unreadable, without `joints`, of another shape, or with flags other than 0 and 1.
     """
     if not path.is_file():
-        raise MsposeError(f"{path}: missing; --source names the folder that holds joints.mat and images/")
+        raise MsposeError(f"{path}: missing; give the folder that holds joints.mat and images/")
     try:
         found = loadmat(path, variable_names=["joints"])
     except Exception as error:  # scipy raises types of many kinds for a file that is not MATLAB's
@@ -144,7 +144,7 @@ def parse_split(text: str, count: int) -> dict[int, str]:
 
 def _images_folder(source: Path) -> Path:
     if not source.is_dir():
-        raise MsposeError(f"{source}: no such folder; --source names the one that holds joints.mat and images/")
+        raise MsposeError(f"{source}: no such folder; give the one that holds joints.mat and images/")
     images = source / "images"
     if not images.is_dir():
         raise MsposeError(f"{source}: no folder images/ in it; expected joints.mat and images/ side by side")

@@ -53,7 +53,7 @@ def convert(
     """
     source = Path(source)
     if not source.is_dir():
-        raise MsposeError(f"{source}: no such folder; --source names the one that holds {MAT_NAME} and images/")
+        raise MsposeError(f"{source}: no such folder; give the one that holds {MAT_NAME} and images/")
     images = source / "images"
     if not images.is_dir():
         raise MsposeError(f"{source}: no folder images/ in it; expected MPII's photographs there")
