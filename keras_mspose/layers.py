@@ -7,6 +7,8 @@ which keeps the first heatmaps small however many modules stand in a row.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -20,11 +22,18 @@ class BatchNorm(layers.BatchNormalization):
     """Keras's batch normalisation over NHWC channels, on TensorFlow's fused kernel.
 
     Keras computes it as some ten operations, each a pass over the features. The fused kernel is one, cuDNN's own on a
-    GPU, and inference graphs join it to the convolution before it.
+    GPU, and inference graphs join it to the convolution before it. Several replicas share their statistics through
+    Keras's own synchronised form, so that the losses do not depend on how many devices a batch is spread over.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "synchronized": True})
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         learning = bool(training) and self.trainable
+        replica = tf.distribute.get_replica_context()
+        if learning and replica is not None and replica.num_replicas_in_sync > 1:
+            return super().call(inputs, training=True, mask=mask)
         moving = (tf.cast(self.moving_mean.value, tf.float32), tf.cast(self.moving_variance.value, tf.float32))
         mean, variance = (tf.zeros([0]), tf.zeros([0])) if learning else moving
         normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -37,6 +46,9 @@ class BatchNorm(layers.BatchNormalization):
             is_training=learning,
         )
         if learning:
+            # The kernel reports the sample variance, n / (n - 1) times what Keras averages.
+            values = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            variance *= tf.maximum(values - 1.0, 1.0) / values
             for average, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(average * self.momentum + now * (1.0 - self.momentum))
         return normalised

@@ -76,7 +76,7 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         steps_per_epoch=steps,
         epochs=settings.epochs,
         initial_epoch=start,
-        validation_data=_validation_batches(data, config, heads),
+        validation_data=_validation_batches(data, config, heads, replicas),
         shuffle=False,  # the pipeline has shuffled already
         verbose=0,
         callbacks=[
@@ -200,7 +200,10 @@ def read_log(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str]) -> tf.data.Dataset:
+def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], replicas: int) -> tf.data.Dataset:
+    """The validation split, its last batch filled up until it divides over the replicas, as Keras needs. Who fills it
+    has no reference length and does not count in the accuracy."""
+
     batches = pipeline.evaluation_batches(
         data,
         config.data.val_split,
@@ -209,7 +212,16 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str]) ->
         config.training.batch_size,
         persons=config.training.val_persons,
     )
-    return batches.map(lambda batch: (batch["crop"], dict.fromkeys(heads, batch["targets"])))
+
+    def filled(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        crops, targets = batch["crop"], batch["targets"]
+        index = tf.range(-(-tf.shape(crops)[0] // replicas) * replicas) % tf.shape(crops)[0]
+        counted = tf.range(tf.shape(index)[0]) < tf.shape(crops)[0]
+        crops, targets = tf.gather(crops, index), tf.gather(targets, index)
+        reference = targets[..., 3:] * tf.cast(counted, tf.float32)[:, None, None]
+        return crops, dict.fromkeys(heads, tf.concat([targets[..., :3], reference], axis=-1))
+
+    return batches.map(filled)
 
 
 def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:

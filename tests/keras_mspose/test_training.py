@@ -1,0 +1,186 @@
+"""A run: it resumes after a kill, it learns, and devices do not change its losses."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from keras_mspose import training
+from keras_mspose.config import from_dict
+from keras_mspose.errors import MsposeError
+from keras_mspose.records import Person, RecordSet
+from keras_mspose.skeleton import LSP14
+
+TINY = {
+    "model": {"stacks": 1, "channels": 8, "input_size": [64, 64], "depth": 2, "scales": [1, 2]},
+    "data": {"box": "image"},
+    "training": {"epochs": 3, "batch_size": 4, "learning_rate": 0.002, "decay": "constant"},
+}
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 + 5 persons: a photograph of blobs, one at each keypoint."""
+    from tfrecords_tools import writer
+
+    rng = np.random.default_rng(0)
+
+    def persons():
+        for i in range(29):
+            xy = rng.uniform(8, 72, (14, 2))
+            image = np.full((80, 80, 3), 90, np.uint8)
+            for x, y in xy:
+                cv2.circle(image, (int(x), int(y)), 3, rng.integers(0, 255, 3).tolist(), -1)
+            keypoints = np.concatenate([xy, np.full((14, 1), 2)], axis=1)
+            jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+            yield ("train" if i < 24 else "val"), Person(f"{i}.jpg", keypoints, jpeg, person_id=i)
+
+    out = tmp_path_factory.mktemp("records") / "blobs"
+    writer.write(persons(), out, name="blobs", skeleton=LSP14, metric="pck", source="drawn", options={})
+    return out
+
+
+def _recipe(folder: Path, **changes: dict) -> Path:
+    path = folder / "tiny.json"
+    path.write_text(json.dumps({k: {**v, **changes.get(k, {})} for k, v in TINY.items()}))
+    return path
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_from_its_checkpoint_and_says_so(records: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    recipe = _recipe(tmp_path, training={"epochs": 3, "steps_per_epoch": 60})
+    command = [
+        sys.executable,
+        "-m",
+        "keras_mspose.cli",
+        "train",
+        str(recipe),
+        "--data",
+        str(records),
+        "--out",
+        str(run),
+    ]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 240
+    while not (run / "checkpoints" / "ckpt-1.index").exists():
+        assert first.poll() is None, first.stdout.read()
+        assert time.monotonic() < deadline, "no checkpoint after the first epoch"
+        time.sleep(0.1)
+    time.sleep(0.5)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert len(training.read_log(run)) < 3
+
+    second = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert f"resuming {run} after epoch" in second.stdout
+    log = training.read_log(run)
+    assert [int(row["epoch"]) for row in log] == [0, 1, 2]
+    assert all(np.isfinite(float(row["val_loss"])) for row in log)
+
+    third = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert third.returncode == 0 and "after epoch 3 of 3" in third.stdout
+
+    other = subprocess.run([*command, "--set", "training.seed=9"], capture_output=True, text=True, timeout=300)
+    assert other.returncode == 2 and "config.training.seed" in other.stderr
+
+
+DEVICES = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_mspose import training
+from keras_mspose.config import load_recipe
+from keras_mspose.records import RecordSet
+recipe, records, out = sys.argv[1:]
+for count in (1, 2):
+    devices = [f"CPU:{i}" for i in range(count)]
+    training.train(load_recipe(recipe), RecordSet.load(records), Path(out) / str(count), devices=devices)
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one_does(records: Path, tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, training={"steps_per_epoch": 1, "batch_size": 8})
+    command = [sys.executable, "-c", DEVICES, str(recipe), str(records), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (training.read_log(tmp_path / name) for name in ("1", "2"))
+    assert len(one) == len(two) == 3
+    for a, b in zip(one, two, strict=True):
+        # Who fills up the last validation batch adds to the validation losses, though not to the accuracy.
+        for key in a.keys() - {k for k in a if k.startswith("val_") and k.endswith("loss")}:
+            assert float(b[key]) == pytest.approx(float(a[key]), rel=1e-4, abs=1e-4), key
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(records: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(MsposeError, match="not empty and not a run"):
+        training.train(from_dict(TINY, "tiny"), RecordSet.load(records), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_batch_must_hold_enough_persons(records: Path, tmp_path: Path) -> None:
+    config = from_dict({**TINY, "training": {"batch_size": 64}}, "tiny")
+    with pytest.raises(MsposeError, match="24 persons, fewer than a batch of 64"):
+        training.train(config, RecordSet.load(records), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [
+        ("constant", {0: 0.1, 9: 1.0, 10: 1.0, 99: 1.0}),
+        ("steps", {0: 0.1, 9: 1.0, 39: 1.0, 40: 0.5, 79: 0.5, 80: 0.25}),
+        ("cosine", {0: 0.1, 10: 1.0, 55: 0.505, 100: 0.01}),
+    ],
+)
+def test_the_learning_rate_rises_and_decays(decay: str, expected: dict[int, float]) -> None:
+    settings = from_dict(
+        {"training": {"epochs": 10, "learning_rate": 1.0, "warmup_steps": 10, "decay": decay, "decay_epochs": [4, 8]}},
+        "t",
+    ).training
+    rate = training.WarmupDecay.of(settings, steps=10)
+    assert {step: float(rate(step)) for step in expected} == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_eight_real_persons_are_learned_by_heart(real_data: Path, tmp_path: Path) -> None:
+    from keras_mspose import evaluation, saved_model
+    from tfrecords_tools import lsp
+
+    # Persons 2..13 hold eight with both ends of the torso labelled.
+    lsp.convert(real_data / "lspet", tmp_path / "data", split="1-8:train,9-10:val")
+    data = RecordSet.load(tmp_path / "data")
+    config = from_dict(
+        {
+            "model": {"stacks": 1, "channels": 32, "input_size": [128, 128]},
+            "data": {
+                "box": "joints",
+                "augment": {"scale": 0.0, "rotation": 0.0, "flip": 0.0, "colour": 0.0},
+            },
+            "training": {
+                "epochs": 1,
+                "steps_per_epoch": 400,
+                "batch_size": 8,
+                "learning_rate": 0.004,
+                "warmup_steps": 40,
+                "decay": "cosine",
+            },
+        },
+        "overfit",
+    )
+    training.train(config, data, tmp_path / "run")
+    model, facts = saved_model.load(tmp_path / "run")
+    *_, found = evaluation.evaluate(model, facts, data, split="train")
+    assert found.accuracy.persons["counted"] >= 5
+    assert found.accuracy.mean == 100.0
