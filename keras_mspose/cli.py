@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        0; 1 where an export is outside its tolerance; 2 after bad input, said in one line on stderr (with `--debug`,
+        0; 2 after bad input, said in one line on stderr (with `--debug`,
         the traceback).
     """
     options = _parser().parse_args(arguments)
@@ -58,26 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         "mspose convert lsp LSPET --out data/lsp --split 1-9000:train,9001-10000:val",
         _convert,
     )
-    convert.add_argument("dataset", choices=("lsp", "mpii", "synthetic"), help="whose files they are")
-    convert.add_argument("source", nargs="?", type=Path, help="folder as downloaded; none for synthetic")
+    convert.add_argument("dataset", choices=("lsp", "mpii"), help="whose files they are")
+    convert.add_argument("source", type=Path, help="folder as downloaded")
     convert.add_argument("--out", type=Path, required=True, help="record folder to write")
     convert.add_argument("--split", help="lsp: ranges of person numbers, such as 1-900:train,901-1000:val")
     convert.add_argument("--json", type=Path, help="mpii: annotation in the JSON form, instead of the one found beside")
-    convert.add_argument("--persons", type=int, default=3000, help="synthetic: training persons (default 3000)")
-    convert.add_argument("--seed", type=int, default=0, help="synthetic: seed of the persons")
     convert.add_argument("--skip-bad", action="store_true", help="leave out broken images, counted and named")
     convert.add_argument("--overwrite", action="store_true", help="replace the record folder that is there")
-
-    inspect = add(
-        "inspect",
-        "Show what a record folder holds: counts, visibility, sizes, and a sheet of annotated crops.",
-        "mspose inspect data/lsp --sheet crops.png",
-        _inspect,
-    )
-    inspect.add_argument("data", type=Path, help="record folder")
-    inspect.add_argument("--sheet", type=Path, help="picture of annotated crops to write (.png)")
-    inspect.add_argument("--box", choices=("record", "joints", "image"), default="record")
-    inspect.add_argument("--json", type=Path, help="write the counts as JSON")
 
     info = add("info", "Print what a preset costs.", "mspose info paper --batch 16", _info)
     info.add_argument("preset", choices=("paper", "large", "small", "tiny"))
@@ -126,26 +113,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: the whole image)")
     predict.add_argument("--skip-bad", action="store_true", help="leave out unreadable files, counted and named")
 
-    export = add(
-        "export",
-        "Write the inference network for servers, phones and browsers, and check it against Keras.",
-        "mspose export runs/lsp --format savedmodel tflite onnx --out exports/lsp",
-        _export,
-    )
-    export.add_argument("model", type=Path, metavar="run", help="run folder or .keras file")
-    export.add_argument("--format", nargs="+", choices=("savedmodel", "tflite", "onnx"), default=["savedmodel"])
-    export.add_argument("--out", type=Path, help="folder to write (default: export/ inside the run)")
-    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
-
-    demo = add(
-        "demo",
-        "The whole line on rendered persons: data, training, accuracy, exports, one HTML page. About 5 minutes.",
-        "mspose demo --out mspose_demo",
-        _demo,
-    )
-    demo.add_argument("--out", type=Path, default=Path("mspose_demo"), help="folder to write (default mspose_demo)")
-    demo.add_argument("--persons", type=int, help="training persons to render")
-    demo.add_argument("--epochs", type=int, help="epochs to train")
     return parser
 
 
@@ -157,13 +124,6 @@ def _load_tensorflow() -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _load_tensorflow()
-    if options.dataset == "synthetic":
-        from tfrecords_tools import synthetic
-
-        synthetic.convert(options.out, persons=options.persons, seed=options.seed, overwrite=options.overwrite)
-        return
-    if options.source is None:
-        raise MsposeError(f"convert {options.dataset} needs the folder as downloaded")
     common = {"skip_bad": options.skip_bad, "overwrite": options.overwrite}
     if options.dataset == "lsp":
         from tfrecords_tools import lsp
@@ -173,13 +133,6 @@ def _convert(options: argparse.Namespace) -> None:
         from tfrecords_tools import mpii
 
         mpii.convert(options.source, options.out, json=options.json, **common)
-
-
-def _inspect(options: argparse.Namespace) -> None:
-    _load_tensorflow()
-    from tfrecords_tools import inspection
-
-    inspection.inspect(options.data, sheet=options.sheet, box=options.box, json_path=options.json)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -231,25 +184,6 @@ def _predict(options: argparse.Namespace) -> None:
     from keras_mspose import prediction_run
 
     prediction_run.predict_files(options.model, options.images, options.out, box=options.box, skip_bad=options.skip_bad)
-
-
-def _export(options: argparse.Namespace) -> int:
-    from keras_mspose.saved_model import find
-
-    file = find(options.model)
-    _load_tensorflow()
-    from export.run import export_run
-
-    out = options.out or file.parent / "export"
-    report = export_run(options.model, out, options.format, overwrite=options.overwrite)
-    return 0 if report["good"] else 1
-
-
-def _demo(options: argparse.Namespace) -> int:
-    _load_tensorflow()
-    from keras_mspose import demo
-
-    return demo.run(options.out, persons=options.persons, epochs=options.epochs)
 
 
 if __name__ == "__main__":
