@@ -42,6 +42,27 @@ def crop_from_jpeg(jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int
     return warp(image[None], matrix[None], crop_size, ratio)[0]
 
 
+def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
+    """Cut a crop out of a decoded photograph (h, w, 3) uint8, reduced by averaging as a JPEG decoder would.
+
+    Args:
+        matrix: (2, 3) transform from photograph to crop pixels.
+        crop_size: (H, W).
+
+    Returns:
+        (H, W, 3) uint8 RGB; black beyond the photograph's border.
+    """
+    matrix = tf.convert_to_tensor(matrix, tf.float32)
+    ratio = RATIOS[int(decode_ratio(matrix))]
+    image = tf.convert_to_tensor(image)
+    if ratio > 1:
+        height, width = image.shape[:2]
+        padded = tf.pad(image, [[0, -height % ratio], [0, -width % ratio], [0, 0]], "SYMMETRIC")
+        mean = tf.nn.avg_pool2d(tf.cast(padded[None], tf.float32), ratio, ratio, "VALID")[0]
+        image = tf.cast(tf.round(mean), tf.uint8)
+    return warp(image[None], matrix[None], crop_size, float(ratio))[0]
+
+
 def warp(
     images: tf.Tensor, matrices: tf.Tensor, crop_size: tuple[int, int], ratio: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
