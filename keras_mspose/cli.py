@@ -58,11 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         "mspose convert lsp LSPET --out data/lsp --split 1-9000:train,9001-10000:val",
         _convert,
     )
-    convert.add_argument("dataset", choices=("lsp", "mpii"), help="whose files they are")
-    convert.add_argument("source", type=Path, help="folder as downloaded")
+    convert.add_argument("dataset", choices=("lsp", "mpii", "synthetic"), help="whose files they are")
+    convert.add_argument("source", nargs="?", type=Path, help="folder as downloaded; none for synthetic")
     convert.add_argument("--out", type=Path, required=True, help="record folder to write")
     convert.add_argument("--split", help="lsp: ranges of person numbers, such as 1-900:train,901-1000:val")
     convert.add_argument("--json", type=Path, help="mpii: annotation in the JSON form, instead of the one found beside")
+    convert.add_argument("--persons", type=int, default=3000, help="synthetic: training persons (default 3000)")
+    convert.add_argument("--seed", type=int, default=0, help="synthetic: seed of the persons")
     convert.add_argument("--skip-bad", action="store_true", help="leave out broken images, counted and named")
     convert.add_argument("--overwrite", action="store_true", help="replace the record folder that is there")
 
@@ -124,6 +126,13 @@ def _load_tensorflow() -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _load_tensorflow()
+    if options.dataset == "synthetic":
+        from tfrecords_tools import synthetic
+
+        synthetic.convert(options.out, persons=options.persons, seed=options.seed, overwrite=options.overwrite)
+        return
+    if options.source is None:
+        raise MsposeError(f"convert {options.dataset} needs the folder as downloaded")
     common = {"skip_bad": options.skip_bad, "overwrite": options.overwrite}
     if options.dataset == "lsp":
         from tfrecords_tools import lsp
