@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        0; 2 after bad input, said in one line on stderr (with `--debug`,
+        0; 1 where an export is outside its tolerance; 2 after bad input, said in one line on stderr (with `--debug`,
         the traceback).
     """
     options = _parser().parse_args(arguments)
@@ -115,6 +115,18 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: the whole image)")
     predict.add_argument("--skip-bad", action="store_true", help="leave out unreadable files, counted and named")
 
+    export = add(
+        "export",
+        "Write the inference network for servers, phones and browsers, and check it against Keras.",
+        "mspose export runs/lsp --format savedmodel tflite onnx --out exports/lsp",
+        _export,
+    )
+    export.add_argument("model", type=Path, metavar="run", help="run folder or .keras file")
+    export.add_argument(
+        "--format", nargs="+", choices=("savedmodel", "tflite", "onnx"), default=["savedmodel", "tflite", "onnx"]
+    )
+    export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the network)")
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
     return parser
 
 
@@ -193,6 +205,17 @@ def _predict(options: argparse.Namespace) -> None:
     from keras_mspose import prediction_run
 
     prediction_run.predict_files(options.model, options.images, options.out, box=options.box, skip_bad=options.skip_bad)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from keras_mspose.saved_model import find
+
+    file = find(options.model)
+    _load_tensorflow()
+    from export.run import export_run
+
+    report = export_run(file, options.out or file.parent / "export", options.format, overwrite=options.overwrite)
+    return 0 if report["good"] else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""The command line: quick help, and bad input in one line with exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_mspose import cli
+
+
+def test_help_does_not_load_tensorflow() -> None:
+    code = (
+        "import sys; from keras_mspose import cli; cli._parser().format_help(); assert 'tensorflow' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["export", "{tmp}"], "not a run"),
+        (["evaluate", "{tmp}/none", "--data", "{tmp}"], "no such file or folder"),
+        (["predict", "{tmp}", "{tmp}", "--out", "{tmp}/out"], "not a run"),
+        (["train", "lsp_small", "--data", "{tmp}", "--out", "{tmp}/out"], "not a record folder"),
+        (["train", "none", "--data", "{tmp}", "--out", "{tmp}/out"], "no recipe 'none'"),
+        (["convert", "lsp", "--out", "{tmp}/out"], "needs the folder as downloaded"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([a.replace("{tmp}", str(tmp_path)) for a in arguments]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed and printed.count("\n") == 1
+    assert not (tmp_path / "out").exists()
