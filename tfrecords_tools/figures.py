@@ -11,6 +11,7 @@ pixels of a canvas with twice the picture's resolution; the canvas is averaged d
 from __future__ import annotations
 
 import colorsys
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +137,7 @@ def render(rng: np.random.Generator, size: int = 192) -> Figure:
     offset = to_canvas[:2]
     if rng.random() < 0.25:
         bystander(rng, stage, scale)
-    for solid in solids:
-        stage.draw(solid, view, scale, to_canvas, PARTS.index(solid.part))
+    stage.draw(solids, view, scale, to_canvas, foreign=False)
     spots = {name: scale * view @ joints[name] + to_canvas for name in MPII16.keypoints}
     if rng.random() < 0.3:
         stage.cover(rng, spots[MPII16.keypoints[rng.integers(16)]][:2], scale)
@@ -164,38 +164,44 @@ class Stage:
         self.depth = np.full(image.shape[:2], np.inf, np.float32)
         self.part = np.zeros(image.shape[:2], np.uint8)
         light = np.array([rng.uniform(-1, 1), -rng.uniform(0.2, 1), -rng.uniform(0.5, 1.2)])
-        self.light = light / np.linalg.norm(light)
+        self.light = (light / np.linalg.norm(light)).tolist()
         self.ambient = float(rng.uniform(0.35, 0.7))
 
-    def draw(self, solid: Solid, view: np.ndarray, scale: float, offset: np.ndarray, number: int) -> None:
-        """Draw a solid given in body axes: `scale * view @ point + offset` is on the canvas, part `number`."""
-        start, end = scale * view @ solid.start + offset, scale * view @ solid.end + offset
-        axis = end[:2] - start[:2]
-        length = float(np.hypot(*axis))
-        along_x, along_y = axis / length if length > 1e-3 else (1.0, 0.0)
+    def draw(self, solids: list[Solid], view: np.ndarray, scale: float, offset: np.ndarray, foreign: bool) -> None:
+        """Draw solids given in body axes: `scale * view @ point + offset` is on the canvas, in pixels, and away.
+
+        `foreign` ones are not the figure's own: whatever they cover of it is hidden.
+        """
+        to_canvas = scale * view.T
+        starts = (np.stack([solid.start for solid in solids]) @ to_canvas + offset).tolist()
+        ends = (np.stack([solid.end for solid in solids]) @ to_canvas + offset).tolist()
+        for solid, start, end in zip(solids, starts, ends, strict=True):
+            self._draw(solid, view, float(scale), start, end, FOREIGN if foreign else PARTS.index(solid.part))
+
+    def _draw(self, solid: Solid, view: np.ndarray, scale: float, start: list, end: list, number: int) -> None:
+        # Plain floats, for speed and so that NumPy stays in single precision.
+        length = math.hypot(end[0] - start[0], end[1] - start[1])
+        along_x, along_y = ((end[i] - start[i]) / length for i in (0, 1)) if length > 1e-3 else (1.0, 0.0)
         length = max(length, 1e-3)
-        # Half width, thickness along the axis, slant and depth of the visible surface, each over the lateral radius.
+        # Half width, extent along the axis, slant and bulge of the visible surface, each over the lateral radius.
         width = cap = bulge = 1.0
         slant = 0.0
         if solid.frame is not None:
-            across, depth = np.array([-along_y, along_x, 0.0]), np.array([0.0, 0.0, 1.0])
-            section = (view @ solid.frame)[:, [0, 2]] * (1.0, solid.flat)
-            a, z = across @ section, depth @ section
-            width = float(np.hypot(*a))
-            slant = float(a @ z) / width
-            bulge = float(np.sqrt(max(z @ z - slant**2, 1e-4)))
-            cap = max(float(np.hypot(*(np.array([along_x, along_y, 0.0]) @ section))), 0.3)
+            (x1, _, x2), (y1, _, y2), (z1, _, z2) = (view @ solid.frame * (1.0, 1.0, solid.flat)).tolist()
+            a1, a2 = along_x * y1 - along_y * x1, along_x * y2 - along_y * x2
+            width = math.hypot(a1, a2)
+            slant = (a1 * z1 + a2 * z2) / width
+            bulge = math.sqrt(max(z1 * z1 + z2 * z2 - slant * slant, 1e-4))
+            cap = max(math.hypot(along_x * x1 + along_y * y1, along_x * x2 + along_y * y2), 0.3)
         r0, r1 = (float(scale * r) for r in solid.radii)
         reach = max(r0, r1) * max(width, cap)
         n = len(self.image)
-        x0, y0 = (max(int(np.floor(min(start[i], end[i]) - reach)), 0) for i in (0, 1))
-        x1, y1 = (min(int(np.ceil(max(start[i], end[i]) + reach)) + 1, n) for i in (0, 1))
+        x0, y0 = (max(math.floor(min(start[i], end[i]) - reach), 0) for i in (0, 1))
+        x1, y1 = (min(math.ceil(max(start[i], end[i]) + reach) + 1, n) for i in (0, 1))
         if x0 >= x1 or y0 >= y1:
             return
-        # Python floats keep NumPy in single precision.
-        along_x, along_y, scale = float(along_x), float(along_y), float(scale)
-        dx = np.arange(x0, x1, dtype=np.float32)[None] - float(start[0])
-        dy = np.arange(y0, y1, dtype=np.float32)[:, None] - float(start[1])
+        dx = np.arange(x0, x1, dtype=np.float32)[None] - start[0]
+        dy = np.arange(y0, y1, dtype=np.float32)[:, None] - start[1]
         along = dx * along_x + dy * along_y
         t = np.minimum(np.maximum(along * (1 / length), 0), 1)
         radius = r0 + (r1 - r0) * t
@@ -204,13 +210,16 @@ class Stage:
         root = 1 - s * s - over * over
         seen = root > 0
         np.sqrt(np.maximum(root, 0, out=root), out=root)
-        z = float(start[2]) + float(end[2] - start[2]) * t + radius * (slant * s - bulge * root)
+        z = start[2] + (end[2] - start[2]) * t + radius * (slant * s - bulge * root)
         seen &= z < self.depth[y0:y1, x0:x1]
+        if not seen.any():
+            return
         np.copyto(self.depth[y0:y1, x0:x1], z, where=seen)
         np.copyto(self.part[y0:y1, x0:x1], np.uint8(number), where=seen)
-        facing = s * float(self.light[1] * along_x - self.light[0] * along_y) - root * float(self.light[2])
+        facing = s * (self.light[1] * along_x - self.light[0] * along_y) - root * self.light[2]
         shade = (self.ambient + (1.25 - self.ambient) * np.maximum(facing, 0)) * (0.6 + np.minimum(root * 1.2, 0.4))
-        mix = solid.cloth.mix(along / scale, s * radius / scale)
+        plain = solid.cloth.pattern == "plain"
+        mix = None if plain else solid.cloth.mix(along / scale, s * radius / scale)
         covered = t < solid.cut if solid.skin is not None and solid.cut < 1 else None
         channels = []
         for channel, (first, second) in enumerate(solid.cloth.colours.T.tolist()):
@@ -511,14 +520,14 @@ def bystander(rng: np.random.Generator, stage: Stage, scale: float) -> None:
     scale = scale * (rng.uniform(1.0, 1.2) if nearer else rng.uniform(0.55, 0.95))
     x = rng.choice((-1, 1)) * rng.uniform(0.4, 0.52) * n + n / 2
     offset = np.array([x, n * rng.uniform(0.45, 0.6), (-2 if nearer else 2) * scale])
-    for solid in solids:
-        stage.draw(solid, view, scale, offset, FOREIGN)
+    stage.draw(solids, view, scale, offset, foreign=True)
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """(2 size, 2 size, 3) uint8: a wall and a floor with cloudy texture, furniture, and shapes out of focus."""
     tint = 0.5 * cloth(rng).colours[0] + 0.5 * rng.uniform(40, 215)
-    coarse = tint + np.float32(rng.uniform(5, 30)) * rng.standard_normal((4, 4, 3), np.float32) * (1, 0.8, 1)
+    clouds = rng.standard_normal((4, 4, 1)) * rng.uniform(5, 35) + rng.standard_normal((4, 4, 3)) * rng.uniform(2, 14)
+    coarse = tint + clouds
     image = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     horizon = int(size * rng.uniform(0.55, 0.95))
     if rng.random() < 0.7:

@@ -1,9 +1,18 @@
-"""Rendered persons as a record folder: data for trying things out, with keypoints and occlusion known exactly."""
+"""An embedded data set: rendered persons with MPII's keypoints and true occlusion flags, as a record folder.
+
+Person i of a split comes from a random stream of its own, so that a larger set holds the smaller one's persons, and
+neither the number of processes nor their order changes a byte.
+"""
 
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,9 +21,13 @@ import numpy as np
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import MPII16
-from tfrecords_tools import figures, writer
+from tfrecords_tools import writer
+from tfrecords_tools.figures import render
 
-HEAD_SHARE = 0.6  # PCKh's reference length over the head box's diagonal
+SPLITS = ("train", "val")
+WINDOW = 512  # persons that the processes are given at a time
+WORTH_PROCESSES = 256  # fewer persons are rendered before the processes have started
+HEAD_SIZE = 0.6  # of the head box's diagonal: PCKh
 
 
 def convert(
@@ -25,52 +38,125 @@ def convert(
     seed: int = 0,
     size: int = 192,
     overwrite: bool = False,
+    workers: int | None = None,
 ) -> RecordSet:
-    """Render persons and write them as records. Person i looks the same however many are asked for.
+    """Render persons and write them as a record folder with the splits `train` and `val`.
+
+    A script that calls this for many persons with more than one worker needs `if __name__ == "__main__":` about its
+    own code, as always where processes are started.
 
     Args:
-        out: record folder.
-        persons: of the training split.
-        val_persons: of the validation split, which never repeats a training person; 10 % as many where None.
-        seed: of every person.
-        size: side of a picture in pixels.
+        out: the record folder to make.
+        persons: how many to train on.
+        val_persons: how many to evaluate on, of a random stream of their own; by default a tenth of `persons`.
+        seed: of every picture, and of the order of the split `train`.
+        size: height and width of the pictures in pixels.
+        overwrite: replace `out` if it is a record folder.
+        workers: processes that render; by default one a core.
 
     Raises:
-        MsposeError: a count below 1, or `out` is taken.
+        MsposeError: a number is out of its range, `out` is in the way or cannot be written.
     """
     val_persons = max(1, persons // 10) if val_persons is None else val_persons
-    if persons < 1 or val_persons < 1:
-        raise MsposeError(f"persons and val_persons must be at least 1, got {persons} and {val_persons}")
-    counts = {"train": persons, "val": val_persons}
+    ranges = {"persons": (persons, 1), "val_persons": (val_persons, 0), "seed": (seed, 0), "size": (size, 64)}
+    ranges["workers"] = (1 if workers is None else workers, 1)
+    for name, (value, least) in ranges.items():
+        if value < least:
+            raise MsposeError(f"synthetic: {name} is {value}, expected at least {least}")
     return writer.write(
-        _persons(counts, seed, size),
+        _persons((persons, val_persons), seed, size, workers),
         out,
         name="synthetic",
         skeleton=MPII16,
         metric="pckh",
-        source="rendered by tfrecords_tools.figures",
+        source=f"rendered by keras_mspose, seed {seed}",
         options={"persons": persons, "val_persons": val_persons, "seed": seed, "size": size},
         overwrite=overwrite,
+        workers=workers,
+        seed=seed,
         total=persons + val_persons,
     )
 
 
-def _persons(counts: dict[str, int], seed: int, size: int) -> Iterator[tuple[str, Person]]:
-    for stream, (split, count) in enumerate(counts.items()):
-        for i in range(count):
-            rng = np.random.default_rng([seed, stream, i])
-            figure = figures.render(rng, size)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]
-            x1, y1, x2, y2 = figure.head_box
-            yield (
-                split,
-                Person(
-                    image_name=f"{split}_{i:06d}.jpg",
-                    keypoints=figure.keypoints,
-                    image=cv2.imencode(".jpg", figure.image[..., ::-1], quality)[1].tobytes(),
-                    box=figure.box,
-                    head_box=figure.head_box,
-                    head_size=HEAD_SHARE * math.hypot(x2 - x1, y2 - y1),
-                    person_id=i,
-                ),
-            )
+def make_person(job: tuple[int, int], seed: int = 0, size: int = 192) -> Person:
+    """Render and photograph one person. Needs no TensorFlow.
+
+    Args:
+        job: the split's position in `SPLITS`, and the person's number in it.
+        seed: of the data set.
+        size: height and width of the picture in pixels.
+    """
+    split, number = job
+    # [seed, number] and [seed, number, 0] are one stream to NumPy; the 1 makes another for validation.
+    rng = np.random.default_rng([seed, number] if split == 0 else [seed, number, split])
+    figure = render(rng, size)
+    x1, y1, x2, y2 = figure.head_box
+    return Person(
+        image_name=f"{SPLITS[split]}/{number:06d}.jpg",
+        keypoints=figure.keypoints,
+        image=photograph(figure.image, rng),
+        box=figure.box,
+        head_box=figure.head_box,
+        head_size=HEAD_SIZE * math.hypot(x2 - x1, y2 - y1),
+        person_id=number,
+    )
+
+
+def photograph(image: np.ndarray, rng: np.random.Generator) -> bytes:
+    """A JPEG of the image as a hurried camera takes it: uneven light, wrong colours, blur, noise, compression.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        rng: where every choice comes from.
+    """
+    height, width = image.shape[:2]
+    levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.75, 1.4)
+    levels = 255 * levels * rng.uniform(0.75, 1.2) * rng.normal(1, 0.05, 3)
+    image = cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
+    light = cv2.resize(
+        rng.uniform(0.72, 1.15, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
+    blur = rng.random()
+    if blur < 0.5:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
+    elif blur < 0.58:
+        image = cv2.filter2D(image, -1, _streak(rng.uniform(0, np.pi), rng.uniform(1.5, 4)))
+    noise = rng.standard_normal(image.shape, np.float32) * float(rng.uniform(0.5, 8))
+    image = np.clip(image * light[..., None] + noise, 0, 255).astype(np.uint8)
+    quality = int(rng.integers(50, 96))
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise MsposeError("OpenCV cannot write JPEG here; install opencv-python-headless from its own wheels")
+    return jpeg.tobytes()
+
+
+def _streak(angle: float, length: float) -> np.ndarray:
+    """(7, 7) kernel that smears evenly about the middle: it must not move the keypoints."""
+    steps = np.linspace(-length / 2, length / 2, 25)
+    columns, rows = np.round(3 + np.cos(angle) * steps).astype(int), np.round(3 + np.sin(angle) * steps).astype(int)
+    kernel = np.zeros((7, 7), np.float32)
+    np.add.at(kernel, (rows, columns), 1 / steps.size)
+    return kernel
+
+
+def _persons(counts: tuple[int, int], seed: int, size: int, workers: int | None) -> Iterator[tuple[str, Person]]:
+    jobs = [(split, number) for split, count in enumerate(counts) for number in range(count)]
+    make = partial(make_person, seed=seed, size=size)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = workers or cores
+    if processes == 1 or len(jobs) < WORTH_PROCESSES:
+        for job in jobs:
+            yield SPLITS[job[0]], make(job)
+        return
+    # Spawned, not forked: a fork of a process in which TensorFlow runs threads can hang.
+    try:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            for start in range(0, len(jobs), WINDOW):
+                window = jobs[start : start + WINDOW]
+                for job, person in zip(window, pool.map(make, window, chunksize=32), strict=True):
+                    yield SPLITS[job[0]], person
+    except BrokenProcessPool as error:
+        raise MsposeError(
+            "synthetic: a rendering process died; call convert under `if __name__ == '__main__':`, or with workers=1"
+        ) from error
