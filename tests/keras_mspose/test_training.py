@@ -150,3 +150,36 @@ def test_the_learning_rate_rises_and_decays(decay: str, expected: dict[int, floa
     ).training
     rate = training.WarmupDecay.of(settings, steps=10)
     assert {step: float(rate(step)) for step in expected} == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_eight_real_persons_are_learned_by_heart(real_data: Path, tmp_path: Path) -> None:
+    from keras_mspose import evaluation, saved_model
+    from tfrecords_tools import lsp
+
+    lsp.convert(real_data / "lspet", tmp_path / "data", split="1-8:train,9-10:val")
+    data = RecordSet.load(tmp_path / "data")
+    config = from_dict(
+        {
+            "model": {"stacks": 1, "channels": 32, "input_size": [128, 128]},
+            "data": {
+                "box": "joints",
+                "augment": {"scale": 0.0, "rotation": 0.0, "flip": 0.0, "colour": 0.0},
+            },
+            "training": {
+                "epochs": 1,
+                "steps_per_epoch": 400,
+                "batch_size": 8,
+                "learning_rate": 0.004,
+                "warmup_steps": 40,
+                "decay": "cosine",
+            },
+        },
+        "overfit",
+    )
+    training.train(config, data, tmp_path / "run")
+    model, facts = saved_model.load(tmp_path / "run")
+    *_, found = evaluation.evaluate(model, facts, data, split="train")
+    assert found.accuracy.persons["counted"] >= 5
+    assert found.accuracy.mean == 100.0
