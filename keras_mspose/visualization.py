@@ -1,7 +1,11 @@
-"""Drawing poses on photographs. Colours tell the person's own left (blue), right (orange) and middle (green)."""
+"""Drawing poses and heatmaps on photographs. Needs no TensorFlow.
+
+Colours tell the person's own left (blue), right (orange) and middle (green), apart for colour-blind eyes too.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -9,56 +13,208 @@ import cv2
 import numpy as np
 
 from keras_mspose.errors import MsposeError
+from keras_mspose.geometry import crop_to_heatmap
 from keras_mspose.skeleton import Skeleton
 
 SIDES = {"left": (0, 114, 178), "right": (230, 159, 0), "middle": (0, 158, 115)}  # Okabe and Ito's, RGB
+RIM = (20, 20, 20)
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
+FAINTEST = 0.25  # opacity of what scores 0
+FAR = 16384  # pixels: OpenCV's fixed-point coordinates overflow beyond
+CAPTION, FONT, PAPER, INK = 18, cv2.FONT_HERSHEY_SIMPLEX, 255, (30, 30, 30)
+GAP = 4  # pixels between tiles
 
 
 def draw_pose(
-    image: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton, *, threshold: float = 0.0, person_size: float = 200.0
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    threshold: float = 0.0,
+    person_size: float | None = None,
 ) -> np.ndarray:
-    """Draw limbs and keypoints, with a dark rim that stands out on light and on dark photographs.
+    """Draw limbs and keypoints with a dark rim, legible on light and on dark photographs; low scores are faint.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        keypoints: (K, 3) x, y in pixels of the image, score or visibility; NaN positions are left out.
+        keypoints: (K, 3) x, y in pixels of the image, and a score, opaque from 1 on, or a visibility. Positions that
+            are NaN are left out; positions outside of the image are drawn as far as they show.
+        skeleton: names and limbs of the K keypoints.
         threshold: keypoints must score above it to be drawn.
-        person_size: side of the person's box in pixels, for the thickness of the limbs.
+        person_size: side of the person's box in pixels, for the thickness of the limbs; by default the longer side of
+            the drawn keypoints' bounding box.
 
     Returns:
-        A drawn copy of the image.
+        (H, W, 3) uint8, a drawn copy.
+
+    Raises:
+        MsposeError: the image or the keypoints have another shape or type.
     """
-    drawn = np.ascontiguousarray(image).copy()
+    drawn = _checked(image).copy()
+    keypoints = np.asarray(keypoints, float)
+    if keypoints.shape != (len(skeleton), 3):
+        raise MsposeError(f"keypoints have the shape {keypoints.shape}, {skeleton.name} needs ({len(skeleton)}, 3)")
+    shown = np.isfinite(keypoints).all(1) & (keypoints[:, 2] > threshold) & (np.abs(keypoints[:, :2]) < FAR).all(1)
+    if not shown.any():
+        return drawn
+    if person_size is None:
+        person_size = float(np.ptp(keypoints[shown, :2], axis=0).max())
     thick = max(1, round(person_size / 80))
-    shown = np.isfinite(keypoints).all(axis=1) & (keypoints[:, 2] > threshold)
     points = [
-        tuple(int(v) for v in np.round(p * 2**SHIFT)) if s else None
-        for p, s in zip(keypoints[:, :2], shown, strict=True)
+        tuple(int(v) for v in np.round(np.where(s, p, 0) * 2**SHIFT)) for p, s in zip(keypoints, shown, strict=True)
     ]
-    for rim in (True, False):
-        for i, j in skeleton.limb_indices:
-            if points[i] and points[j]:
-                sides = {skeleton.side(skeleton.keypoints[k]) for k in (i, j)} - {"middle"}
-                colour = SIDES[sides.pop() if len(sides) == 1 else "middle"]
-                cv2.line(drawn, points[i], points[j], (20,) * 3 if rim else colour, thick + 2 * rim, cv2.LINE_AA, SHIFT)
-        for name, point in zip(skeleton.keypoints, points, strict=True):
-            if point:
-                colour = (20,) * 3 if rim else SIDES[skeleton.side(name)]
-                cv2.circle(drawn, point, (thick + 1 + rim) << SHIFT, colour, -1, cv2.LINE_AA, SHIFT)
+    opacity = np.clip(np.nan_to_num(keypoints[:, 2]), FAINTEST, 1)
+    # The faintest are drawn first, so that blending never lets a certain joint disappear under a doubtful one.
+    limbs = [(min(opacity[i], opacity[j]), i, j) for i, j in skeleton.limb_indices if shown[i] and shown[j]]
+    for strength, i, j in sorted(limbs):
+        colour = SIDES[_limb_side(skeleton, i, j)]
+        ends = np.array([points[i][:2], points[j][:2]]) / 2**SHIFT
+        with _Blended(drawn, ends, thick + 3, strength) as (layer, corner):
+            start, end = ((p[0] - (corner[0] << SHIFT), p[1] - (corner[1] << SHIFT)) for p in (points[i], points[j]))
+            cv2.line(layer, start, end, RIM, thick + 2, cv2.LINE_AA, SHIFT)
+            cv2.line(layer, start, end, colour, thick, cv2.LINE_AA, SHIFT)
+    for k in sorted(np.flatnonzero(shown), key=lambda k: opacity[k]):
+        radius = thick + 1
+        with _Blended(drawn, np.array([points[k][:2]]) / 2**SHIFT, radius + 3, opacity[k]) as (layer, corner):
+            at = (points[k][0] - (corner[0] << SHIFT), points[k][1] - (corner[1] << SHIFT))
+            cv2.circle(layer, at, (radius + 1) << SHIFT, RIM, -1, cv2.LINE_AA, SHIFT)
+            cv2.circle(layer, at, radius << SHIFT, SIDES[skeleton.side(skeleton.keypoints[k])], -1, cv2.LINE_AA, SHIFT)
     return drawn
+
+
+def heatmap_overlay(
+    image: np.ndarray, heatmaps: np.ndarray, *, peak: float | None = None, opacity: float = 0.75
+) -> np.ndarray:
+    """All keypoints' heatmaps in colour over a greyed image: at each pixel the largest of the K.
+
+    A heatmap covers the whole image: with stride s = W / w, heatmap position (x + 0.5) / s - 0.5 lies on image x.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        heatmaps: (h, w, K) float; values below 0 count as 0.
+        peak: value of the strongest colour; by default the largest there is, but 0.1 at least, so that noise stays
+            dark.
+        opacity: of the strongest colour, 0..1.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        MsposeError: the image or the heatmaps have another shape or type.
+    """
+    image = _checked(image)
+    heatmaps = np.asarray(heatmaps, np.float32)
+    if heatmaps.ndim != 3 or not heatmaps.size:
+        raise MsposeError(f"heatmaps have the shape {heatmaps.shape}, expected (h, w, K)")
+    height, width = image.shape[:2]
+    strongest = np.nan_to_num(heatmaps.max(-1))
+    columns = crop_to_heatmap(np.arange(width, dtype=np.float32), width / heatmaps.shape[1])
+    rows = crop_to_heatmap(np.arange(height, dtype=np.float32), height / heatmaps.shape[0])
+    at = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    spread = cv2.remap(strongest, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    strength = np.clip(spread / (peak or max(float(strongest.max()), 0.1)), 0, 1)
+    colours = cv2.applyColorMap(np.uint8(np.round(strength * 255)), cv2.COLORMAP_INFERNO)[..., ::-1]
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] * 0.7
+    share = opacity * np.sqrt(strength)[..., None]
+    return np.uint8(np.round(grey * (1 - share) + colours * share))
+
+
+def scale_strip(image: np.ndarray, heatmaps: dict[str, np.ndarray], *, peak: float | None = None) -> np.ndarray:
+    """The image and one overlay beside it for each head, as Fig. 2 and 3 of the paper show the scales.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        heatmaps: (h, w, K) float by caption, each of its own size.
+        peak: see `heatmap_overlay`; None gives each head its own.
+
+    Returns:
+        uint8 RGB, one row of tiles with captions.
+
+    Raises:
+        MsposeError: the image or a heatmap has another shape or type.
+    """
+    tiles = [(image, "input")]
+    for name, maps in heatmaps.items():
+        tiles.append((heatmap_overlay(image, maps, peak=peak), f"{name} {maps.shape[1]} x {maps.shape[0]}"))
+    return contact_sheet(tiles, len(tiles))
+
+
+def contact_sheet(tiles: list[tuple[np.ndarray, str]], columns: int) -> np.ndarray:
+    """Images in rows, each in a cell as large as the largest, its caption below, cut where the cell ends.
+
+    Args:
+        tiles: ((H, W, 3) uint8 RGB, caption); sizes may differ. OpenCV writes ASCII, other letters become `?`.
+        columns: tiles a row.
+
+    Returns:
+        uint8 RGB on white.
+
+    Raises:
+        MsposeError: no tiles, fewer than 1 column, or an image of another shape or type.
+    """
+    if not tiles or columns < 1:
+        raise MsposeError(f"a contact sheet needs a tile and a column, got {len(tiles)} and {columns}")
+    images = [_checked(image) for image, _ in tiles]
+    cell_h, cell_w = max(i.shape[0] for i in images) + CAPTION, max(i.shape[1] for i in images)
+    columns = min(columns, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    sheet = np.full((rows * (cell_h + GAP) + GAP, columns * (cell_w + GAP) + GAP, 3), PAPER, np.uint8)
+    for number, (image, (_, caption)) in enumerate(zip(images, tiles, strict=True)):
+        y, x = GAP + number // columns * (cell_h + GAP), GAP + number % columns * (cell_w + GAP)
+        cell = sheet[y : y + cell_h, x : x + cell_w]
+        cell[: image.shape[0], : image.shape[1]] = image
+        strip = np.full((CAPTION, cell_w, 3), PAPER, np.uint8)
+        words = caption.encode("ascii", "replace").decode()
+        cv2.putText(strip, words, (1, CAPTION - 5), FONT, 0.4, INK, 1, cv2.LINE_AA)
+        cell[image.shape[0] : image.shape[0] + CAPTION] = strip
+    return sheet
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image, beside its name first.
 
     Raises:
-        MsposeError: the file cannot be written.
+        MsposeError: the image has another shape or type, or the file cannot be written.
     """
-    _, encoded = cv2.imencode(".png", image[..., ::-1])
-    partial = path.with_name(path.name + ".partial")
+    path = Path(path)
+    _, encoded = cv2.imencode(".png", _checked(image)[..., ::-1])
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         partial.write_bytes(encoded.tobytes())
         os.replace(partial, path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise MsposeError(f"{path}: cannot be written ({error})") from error
+
+
+class _Blended:
+    """Draw at some opacity: gives a copy of the part of the image about some points, and mixes it in afterwards."""
+
+    def __init__(self, image: np.ndarray, points: np.ndarray, margin: int, opacity: float) -> None:
+        low = np.floor(points.min(0)).astype(int) - margin
+        high = np.ceil(points.max(0)).astype(int) + margin + 1
+        self.corner = tuple(int(v) for v in np.clip(low, 0, image.shape[1::-1]))
+        stop = np.clip(high, 0, image.shape[1::-1])
+        self.target = image[self.corner[1] : stop[1], self.corner[0] : stop[0]]
+        self.opacity = float(opacity)
+
+    def __enter__(self) -> tuple[np.ndarray, tuple[int, int]]:
+        # OpenCV refuses an empty array: what lies outside of the image is drawn on a pixel that nobody sees.
+        self.layer = self.target.copy() if self.target.size else np.zeros((1, 1, 3), np.uint8)
+        return self.layer, self.corner
+
+    def __exit__(self, *_: object) -> None:
+        if self.target.size:
+            self.target[:] = cv2.addWeighted(self.layer, self.opacity, self.target, 1 - self.opacity, 0)
+
+
+def _limb_side(skeleton: Skeleton, i: int, j: int) -> str:
+    sides = {skeleton.side(skeleton.keypoints[k]) for k in (i, j)} - {"middle"}
+    return sides.pop() if len(sides) == 1 else "middle"
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise MsposeError(f"image is {image.dtype} of shape {image.shape}, expected uint8 of (H, W, 3)")
+    return np.ascontiguousarray(image)
