@@ -33,7 +33,7 @@ TRUNK_REACH = 0.11  # statures: a shoulder or hip deeper than this under the tru
 
 # Degrees: flexion forwards, abduction outwards, twist outwards, bend of elbow or knee; and how often.
 ARMS = {
-    "hang": (0.30, ((-25, 30), (6, 26), (-30, 20), (0, 55))),
+    "hang": (0.32, ((-25, 30), (6, 26), (-30, 20), (0, 55))),
     "on_hip": (0.11, ((-25, 0), (35, 58), (-75, -45), (70, 115))),
     "raised": (0.17, ((-10, 30), (105, 165), (0, 90), (0, 100))),
     "forward": (0.17, ((35, 150), (0, 30), (-40, 20), (0, 100))),
@@ -50,14 +50,14 @@ LEGS = {
     "squatting": ((60, 112), (8, 38), (0, 35), (75, 130)),
 }
 POSES = {  # how often, bend of the trunk, one leg, the other leg
-    "stand": (0.36, (-5, 14), "straight", "straight"),
+    "stand": (0.37, (-5, 14), "straight", "straight"),
     "walk": (0.24, (-2, 16), "ahead", "behind"),
     "lunge": (0.10, (-8, 25), "wide", "wide"),
     "kick": (0.06, (-10, 20), "high", "straight"),
     "sit": (0.11, (-12, 25), "seated", "seated"),
     "squat": (0.04, (5, 40), "squatting", "squatting"),
     "bend": (0.06, (30, 85), "straight", "straight"),
-    "lie": (0.03, (-10, 15), "straight", "ahead"),
+    "lie": (0.02, (-10, 15), "straight", "ahead"),
 }
 
 
@@ -139,7 +139,7 @@ def render(rng: np.random.Generator, size: int = 192) -> Figure:
         bystander(rng, stage, scale)
     stage.draw(solids, view, scale, to_canvas, foreign=False)
     spots = {name: scale * view @ joints[name] + to_canvas for name in MPII16.keypoints}
-    if rng.random() < 0.3:
+    if rng.random() < 0.25:
         stage.cover(rng, spots[MPII16.keypoints[rng.integers(16)]][:2], scale)
     keypoints = np.array([[*spots[name][:2], stage.visibility(name, spots[name], scale)] for name in MPII16.keypoints])
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) / 2 - 0.5
@@ -494,7 +494,7 @@ def _pick(rng: np.random.Generator, table: dict[str, Any]) -> str:
 def _view(rng: np.random.Generator, lying: bool) -> np.ndarray:
     """(3, 3) from body axes to camera axes: mostly from the front, some from the side, some from behind."""
     facing, sign = rng.random(), rng.choice((-1, 1))
-    yaw = rng.normal(0, 24) if facing < 0.68 else sign * rng.uniform(50, 105) if facing < 0.84 else rng.normal(180, 24)
+    yaw = rng.normal(0, 22) if facing < 0.8 else sign * rng.uniform(50, 105) if facing < 0.9 else rng.normal(180, 24)
     roll = float(np.clip(rng.normal(0, 9), -25, 25)) + (90 * sign if lying else 0)
     return np.diag((1.0, -1.0, -1.0)) @ _turn(2, roll) @ _turn(0, rng.normal(7, 6)) @ _turn(1, yaw)
 
@@ -504,7 +504,7 @@ def _place(rng: np.random.Generator, seen: np.ndarray, n: int) -> tuple[float, n
     low, high = seen[:, :2].min(0), seen[:, :2].max(0)
     longer = float((high - low).max())
     scale = n * rng.uniform(0.6, 0.88) / max(longer, 0.7)
-    if rng.random() < 0.12:  # too near for the whole person to be in the picture
+    if rng.random() < 0.08:  # too near for the whole person to be in the picture
         scale *= rng.uniform(1.1, 1.45)
     room = np.maximum(n * 0.94 - scale * (high - low), 0)
     middle = n / 2 + room * rng.uniform(-0.5, 0.5, 2)

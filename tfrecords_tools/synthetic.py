@@ -110,8 +110,8 @@ def photograph(image: np.ndarray, rng: np.random.Generator) -> bytes:
         rng: where every choice comes from.
     """
     height, width = image.shape[:2]
-    levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.75, 1.4)
-    levels = 255 * levels * rng.uniform(0.75, 1.2) * rng.normal(1, 0.05, 3)
+    levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.75, 1.25)
+    levels = 255 * levels * rng.uniform(0.85, 1.2) * rng.normal(1, 0.05, 3)
     image = cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
     light = cv2.resize(
         rng.uniform(0.72, 1.15, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
