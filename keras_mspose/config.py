@@ -172,7 +172,8 @@ def from_dict(data: dict, where: str) -> RunConfig:
             raise MsposeError(f"{where}: unknown preset {model['preset']!r}; there are {', '.join(PRESETS)}")
         data["model"] = {**asdict(PRESETS[model["preset"]]), **{k: v for k, v in model.items() if k != "preset"}}
     try:
-        return TypeAdapter(RunConfig).validate_json(json.dumps(data))
+        # YAML also knows dates: as text they are refused by name, like any other wrong value
+        return TypeAdapter(RunConfig).validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {_say(e)}" for e in error.errors())
         raise MsposeError(f"{where}: {problems}") from error
@@ -204,9 +205,9 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
     if path.suffix in (".yaml", ".yml", ".json"):
         if not path.is_file():
             raise MsposeError(f"{path}: no such recipe file")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     elif name in recipe_names():
-        text = (resources.files("keras_mspose.recipes") / f"{name}.yaml").read_text(encoding="utf-8")
+        text = (resources.files("keras_mspose.recipes") / f"{name}.yaml").read_bytes()
     else:
         raise MsposeError(f"no recipe {name!r}; shipped are {', '.join(recipe_names())}, or give a .yaml file")
     try:
@@ -223,5 +224,8 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise MsposeError(f"--set {change}: {section} is not a section")
-        place[last] = yaml.safe_load(value)
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise MsposeError(f"--set {change}: {value!r} is not a YAML value, such as 2, [1, 2] or null") from error
     return from_dict(data, name)

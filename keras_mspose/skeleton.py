@@ -39,6 +39,9 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(set(self.keypoints)) != len(self.keypoints) or not self.keypoints:
             raise MsposeError(f"skeleton {self.name}: keypoint names must be given and differ from each other")
+        pairs = [*self.flip_pairs, *self.limbs, *(p for p in (self.torso, self.head) if p is not None)]
+        if any(len(pair) != 2 for pair in pairs):
+            raise MsposeError(f"skeleton {self.name}: flip_pairs, limbs, torso and head are pairs of two names each")
         used = [n for pair in (*self.flip_pairs, *self.limbs, *self.groups.values()) for n in pair]
         used += [*self.unscored, *(self.torso or ()), *(self.head or ())]
         unknown = sorted(set(used) - set(self.keypoints))
