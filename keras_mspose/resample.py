@@ -6,6 +6,8 @@ that fewer pixels are touched and fine texture cannot alias into the crop. What 
 
 from __future__ import annotations
 
+from functools import partial
+
 import tensorflow as tf
 
 from keras_mspose import geometry
@@ -37,7 +39,9 @@ def crop_from_jpeg(jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int
         (H, W, 3) uint8 RGB; black beyond the photograph's border.
     """
     step = decode_ratio(matrix)
-    image = tf.switch_case(step, [lambda r=r: tf.io.decode_jpeg(jpeg, channels=3, ratio=r) for r in RATIOS])
+    # TensorFlow's own choice, INTEGER_FAST, saves about 5 % of the time and is up to 13 grey levels off other decoders.
+    decode = partial(tf.io.decode_jpeg, jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.switch_case(step, [partial(decode, ratio=ratio) for ratio in RATIOS])
     ratio = tf.gather(tf.constant(RATIOS, tf.float32), step)
     return warp(image[None], matrix[None], crop_size, ratio)[0]
 
