@@ -181,7 +181,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `activity` () string. Lengths in photograph pixels.
+        `head_size_estimated` () int64, `activity` () string. Lengths in photograph pixels.
     """
     import tensorflow as tf
 
@@ -195,6 +195,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/box": one([3], tf.float32),
         "person/head_box": one([4], tf.float32),
         "person/head_size": one([], tf.float32),
+        "person/head_size_estimated": one([], tf.int64, 0),
         "person/activity": one([], tf.string, ""),
     }
     found = tf.io.parse_single_example(serialized, fields)
@@ -207,6 +208,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "box": found["person/box"],
         "head_box": found["person/head_box"],
         "head_size": found["person/head_size"],
+        "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
     }
 
