@@ -127,7 +127,7 @@ def test_an_unknown_split_is_refused_with_those_there_are(tmp_path: Path) -> Non
         ("[]", "format is 'list'"),
         ('{"name": "own"}', "format is None, expected 'keras_mspose/1'"),
         ('{"format": "keras_mspose/2"}', "format is 'keras_mspose/2', expected 'keras_mspose/1'"),
-        ('{"format": "keras_mspose/1"}', "'name' is missing"),
+        ('{"format": "keras_mspose/1"}', "name: Field required"),
     ],
 )
 def test_a_folder_that_is_no_record_folder_is_refused(text: str | None, said: str, tmp_path: Path) -> None:
