@@ -118,7 +118,7 @@ def _facts(graph: InferenceGraph, facts: Facts, heatmap_size: tuple[int, int]) -
             "name": CROPS,
             "shape": ["batch", *graph.input_size, 3],
             "dtype": "uint8",
-            "content": "RGB, 0 to 255, of the square about one person",
+            "content": "RGB, 0 to 255, the crop about one person",
         },
         "outputs": {
             HEATMAPS: {"shape": ["batch", *heatmap_size, keypoints], "dtype": "float32"},
@@ -151,7 +151,7 @@ def _facts(graph: InferenceGraph, facts: Facts, heatmap_size: tuple[int, int]) -
 
 
 def _print(written: dict[str, dict], console: Console) -> None:
-    columns = ("format", "MB", "heatmaps", "keypoints px", "flipped peaks", "verdict")
+    columns = ("format", "MB", "heatmaps", "keypoints px", "flipped", "verdict")
     table = Table(*columns, title="against Keras, largest difference")
     for name, entry in written.items():
         differences = (entry["heatmap_difference"], entry["keypoint_difference_px"])
