@@ -19,9 +19,15 @@ def write(graph: InferenceGraph, folder: Path) -> Runner:
 
     Returns:
         What loads the written file answers to crops (B, H, W, 3) uint8: heatmaps (B, h, w, K), keypoints (B, K, 3).
+
+    Raises:
+        OSError: the disk is full or may not be written, as the other formats raise it.
     """
     path = str(folder / FILE)
-    tf.saved_model.save(graph, path, signatures={SIGNATURE: graph.function(None)})
+    try:
+        tf.saved_model.save(graph, path, signatures={SIGNATURE: graph.function(None)})
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
+        raise OSError(" ".join(error.message.split())) from error
     loaded = tf.saved_model.load(path)
 
     def run(crops: np.ndarray) -> Answer:

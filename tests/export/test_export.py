@@ -267,6 +267,20 @@ def test_overwrite_replaces_all_of_an_earlier_export(plain: Path, tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 
 
+@pytest.mark.slow
+def test_a_full_disk_is_said_in_a_line(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left\non device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    assert cli.main(["export", str(plain), "--format", "savedmodel", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_run_or_no_format_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
