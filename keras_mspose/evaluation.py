@@ -14,7 +14,7 @@ from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import Accuracy, accuracy, normalised_distances
 from keras_mspose.model import answer_name, head_stride
-from keras_mspose.records import RecordSet
+from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
 from keras_mspose.skeleton import Skeleton
 
@@ -102,7 +102,12 @@ def evaluate(
     kept: dict[str, list[np.ndarray]] = {key: [] for key in ("keypoints", "reference", "image_name")}
     done = 0
     size = facts.config.model.input_size
-    for batch in pipeline.evaluation_batches(data, split, size, box, batch_size, persons=persons):
+    batches = iter(pipeline.evaluation_batches(data, split, size, box, batch_size, persons=persons))
+    while True:
+        with damage_named(data, split):
+            batch = next(batches, None)
+        if batch is None:
+            break
         back = geometry.invert(batch["matrix"].numpy())
         for name, keypoints in forward(batch["crop"]).items():
             keypoints = keypoints.numpy()

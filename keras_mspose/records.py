@@ -7,6 +7,8 @@ encoded photograph. Coordinates are 0-based photograph pixels, the pixel's centr
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -239,6 +241,27 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
     }
+
+
+@contextmanager
+def damage_named(data: RecordSet, split: str) -> Iterator[None]:
+    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file.
+
+    Raises:
+        MsposeError: a record in `split` is cut, altered, of another form, or its photograph cannot be decoded.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        message = " ".join(str(error.message).split())
+        ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
+        if not ours:
+            raise
+        raise MsposeError(
+            f"{data.folder}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
+        ) from error
 
 
 def _check_first_record(path: Path, keypoints: int) -> None:

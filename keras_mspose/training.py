@@ -25,7 +25,7 @@ from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
-from keras_mspose.records import RecordSet
+from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
 
 CONFIG, LOG = "config.json", "log.csv"
@@ -72,22 +72,24 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
 
     heads = list(model.output_names)
     batches, steps = pipeline.training_batches(data, config, heads, start_epoch=start)
-    model.fit(
-        batches,
-        steps_per_epoch=steps,
-        epochs=settings.epochs,
-        initial_epoch=start,
-        validation_data=_validation_batches(data, config, heads, replicas),
-        shuffle=False,  # the pipeline has shuffled already
-        verbose=0,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            _Keeper(out, facts, state, manager, val_key(model, data.metric)),
-            keras.callbacks.CSVLogger(out / LOG, append=True),
-            keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False),
-            TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model)),
-        ],
-    )
+    with damage_named(data, config.data.train_split):
+        model.fit(
+            batches,
+            steps_per_epoch=steps,
+            epochs=settings.epochs,
+            initial_epoch=start,
+            validation_data=_validation_batches(data, config, heads, replicas),
+            shuffle=False,  # the pipeline has shuffled already
+            verbose=0,
+            callbacks=[
+                keras.callbacks.TerminateOnNaN(),
+                # The row first: a kill between the two then repeats the epoch and its row, instead of losing the row.
+                keras.callbacks.CSVLogger(out / LOG, append=True),
+                _Keeper(out, facts, state, manager, val_key(model, data.metric)),
+                keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False),
+                TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model)),
+            ],
+        )
     return saved_model.find(out)
 
 

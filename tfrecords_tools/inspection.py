@@ -111,11 +111,8 @@ def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
 
     files = data.files(split)
     source = tf.data.TFRecordDataset(files, num_parallel_reads=1).map(facts, num_parallel_calls=tf.data.AUTOTUNE)
-    try:
+    with records.damage_named(data, split):
         batches = list(source.batch(512).as_numpy_iterator())
-    except tf.errors.OpError as error:
-        message = " ".join(str(error.message).split())
-        raise MsposeError(f"{data.folder}: split {split!r} cannot be read ({message}); convert again") from error
     all_ = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
     keypoints, size = all_["keypoints"], all_["image_size"]
     visibility = keypoints[..., 2]

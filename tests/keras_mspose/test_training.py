@@ -1,6 +1,7 @@
 """A run: it resumes after a kill, it learns, and devices do not change its losses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import training
+from keras_mspose import cli, training
 from keras_mspose.config import from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
@@ -98,7 +99,7 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_mspose import training
+from keras_mspose import cli, training
 from keras_mspose.config import load_recipe
 from keras_mspose.records import RecordSet
 recipe, records, out = sys.argv[1:]
@@ -133,6 +134,17 @@ def test_the_batch_must_hold_enough_persons(records: Path, tmp_path: Path) -> No
     config = from_dict({**TINY, "training": {"batch_size": 64}}, "tiny")
     with pytest.raises(MsposeError, match="24 persons, fewer than a batch of 64"):
         training.train(config, RecordSet.load(records), tmp_path / "run")
+
+
+def test_a_damaged_record_is_named(records: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "records"
+    shutil.copytree(records, folder)
+    for shard in folder.glob("train-*"):
+        shard.write_bytes(shard.read_bytes()[:-100])
+    recipe = _recipe(tmp_path)
+    assert cli.main(["train", str(recipe), "--data", str(folder), "--out", str(tmp_path / "run")]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mspose train: ")]
+    assert len(said) == 1 and f"{folder}: a damaged record in split 'train'" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_named(folder: Path, damage: str, capsys: pytest.
     said = shard.name
     if damage == "cut":
         shard.write_bytes(shard.read_bytes()[:-20])
-        said = "split 'train' cannot be read"
+        said = "a damaged record in split 'train'"
     elif damage == "missing":
         shard.unlink()
     elif damage == "no folder":
