@@ -37,6 +37,7 @@ class DemoFolder:
         self.path, self.config, self.figures = path, config, figures
         self.console = Console(soft_wrap=True, highlight=False)
         self.started = time.monotonic()
+        self._lock: int | None = None
 
     @classmethod
     def claim(
@@ -76,6 +77,12 @@ class DemoFolder:
         except OSError as error:
             raise MsposeError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         return folder
+
+    def release(self) -> None:
+        """Let another process, or another claim in this one, have the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def data(self) -> Path:
