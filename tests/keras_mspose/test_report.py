@@ -88,7 +88,7 @@ def test_the_page_is_whole_and_needs_nothing_else(figures: dict, pictures: dict)
     page = render_page(figures, pictures, {7: pictures[7]})
     tags = Tags(page)
     assert tags.addresses and all(a.startswith("data:image/jpeg;base64,") for a in tags.addresses)
-    assert "http" not in page and "@import" not in page and "url(" not in page
+    assert "://" not in page and "@import" not in page and "url(" not in page
     assert tags.seen.count("img") == 3 and tags.seen.count("svg") == 2 and tags.seen.count("table") == 5
 
 
