@@ -14,7 +14,7 @@ def line_chart(
 ) -> str:
     """A chart of some lines over one axis, which begins at 0 upwards.
 
-    The page styles the classes `chart`, `axis`, `line0`, `line1`, ... and `level`; colours are not in here.
+    The page styles the classes `chart`, `axis`, `line0`, `line1`, ... and `level`; without it all is in one colour.
 
     Args:
         title: what is drawn; also what a screen reader says.
@@ -45,7 +45,9 @@ def line_chart(
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
     for value in steps:
         y = up(value)
-        parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="axis" stroke="currentColor" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
     for value in x[:: math.ceil(len(x) / 12)]:
         parts.append(f'<text x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
@@ -54,15 +56,17 @@ def line_chart(
     )
     if level:
         y = up(level[1])
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="level" stroke="currentColor" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(f'<text x="{WIDTH - RIGHT}" y="{y - 5:.1f}" text-anchor="end">{escape(level[0])}</text>')
     for number, (name, values) in enumerate(lines.items()):
         points = [(across(a), up(b)) for a, b in zip(x, values, strict=True) if math.isfinite(b)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-        parts.append(f'<polyline class="line{number}" points="{path}"/>')
+        parts.append(f'<polyline class="line{number}" points="{path}" fill="none" stroke="currentColor"/>')
         parts.extend(f'<circle class="line{number}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
         key = LEFT + 150 * number
-        parts.append(f'<line class="line{number}" x1="{key}" x2="{key + 18}" y1="10" y2="10"/>')
+        parts.append(f'<line class="line{number}" stroke="currentColor" x1="{key}" x2="{key + 18}" y1="10" y2="10"/>')
         parts.append(f'<text x="{key + 24}" y="14">{escape(name)}</text>')
     return "".join(parts) + "</svg>"
 

@@ -136,7 +136,7 @@ def test_a_chart_puts_values_at_their_height() -> None:
     drawn = line_chart("t", "x", [1, 2, 3], {"a": [0.0, 50.0, 100.0]}, level=("low", 50.0))
     points = re.search(r'<polyline class="line0" points="([^"]+)"', drawn)[1].split()
     assert points == ["46.0,224.0", "257.0,125.0", "468.0,26.0"]
-    assert 'class="level" x1="46" x2="468" y1="125.0"' in drawn and ">100</text>" in drawn
+    assert 'class="level" stroke="currentColor" x1="46" x2="468" y1="125.0"' in drawn and ">100</text>" in drawn
 
 
 def test_a_chart_bears_odd_lines() -> None:
