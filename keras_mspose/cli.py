@@ -79,6 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--skip-bad", action="store_true", help="leave out broken images, counted and named")
     convert.add_argument("--overwrite", action="store_true", help="replace the record folder that is there")
 
+    inspect = add(
+        "inspect",
+        "Count what a record folder holds, and draw persons as training sees them.",
+        "mspose inspect data/lsp --sheet lsp.png --json lsp.json",
+        _inspect,
+    )
+    inspect.add_argument("folder", type=Path, help="record folder")
+    inspect.add_argument("--sheet", type=Path, help="picture to write (default: FOLDER.png beside the folder)")
+    inspect.add_argument("--persons", type=int, default=24, help="persons on the picture, 0 for none (default 24)")
+    inspect.add_argument("--json", type=Path, help="write the figures as JSON too")
+
     info = add("info", "Print what a preset costs.", "mspose info paper --batch 16", _info)
     info.add_argument("preset", choices=("paper", "large", "small", "tiny"))
     info.add_argument("--batch", type=int, default=16, help="batch size of the training step (default 16)")
@@ -178,6 +189,16 @@ def _convert(options: argparse.Namespace) -> None:
         from tfrecords_tools import mpii
 
         mpii.convert(options.source, options.out, json=options.json, **common)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from keras_mspose.records import RecordSet
+
+    RecordSet.load(options.folder)
+    _load_tensorflow()
+    from tfrecords_tools import inspection
+
+    inspection.inspect(options.folder, sheet=options.sheet, json_path=options.json, persons=options.persons)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
 from keras_mspose import saved_model, tables
-from keras_mspose.errors import MsposeError
 from keras_mspose.evaluation import Evaluation, evaluate
+from keras_mspose.json_file import check_writable, write_json
 from keras_mspose.records import RecordSet
 from keras_mspose.saved_model import Facts
 
@@ -40,8 +38,7 @@ def evaluate_run(
     Raises:
         MsposeError: no such run, record folder or split.
     """
-    if json_path is not None and not json_path.parent.is_dir():
-        raise MsposeError(f"{json_path}: its folder does not exist")
+    check_writable(json_path)
     saved_model.find(model_path)
     data = RecordSet.load(data_path)
     model, facts = saved_model.load(model_path)
@@ -55,9 +52,7 @@ def evaluate_run(
     if json_path is not None:
         report = {**found[0].to_dict(), "model": str(model_path), "data": data.name}
         report["other_boxes"] = {one.box: one.to_dict() for one in found[1:]}
-        partial = json_path.with_name(json_path.name + ".partial")
-        partial.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        os.replace(partial, json_path)
+        write_json(json_path, report)
     return found
 
 

@@ -56,8 +56,7 @@ def training_batches(
 
     def prepare(seeds: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         person = records.parse(record, len(data.skeleton))
-        crop, target, drawn = _augmented_crop(person, data, config, seeds)
-        return crop, target, drawn.colour
+        return augmented_crop(person, data, config, seeds)
 
     def finish(crops: tf.Tensor, target: tf.Tensor, colour: tf.Tensor) -> tuple[tf.Tensor, dict]:
         crops = augment.change_colour(crops, colour) if config.data.augment.colour else crops
@@ -154,9 +153,18 @@ def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skelet
     return tf.where(both, tf.norm(a[:2] - b[:2]), 0.0)
 
 
-def _augmented_crop(
+def augmented_crop(
     person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, augment.Draw]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """One person as training sees it, but for the colours, which are changed by the batch.
+
+    Args:
+        person: as `records.parse` gives it.
+        seeds: (2,) int64, unlike for every person and epoch.
+
+    Returns:
+        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colour factors (3,).
+    """
     settings: AugmentConfig = config.data.augment
     size = config.model.input_size
     drawn = augment.draw(settings, seeds)
@@ -167,4 +175,4 @@ def _augmented_crop(
     crop = resample.crop_from_jpeg(person["image"], matrix, size)
     reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
     target = targets(person["keypoints"], matrix, reference)
-    return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn
+    return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn.colour

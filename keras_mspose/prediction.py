@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from keras_mspose import geometry, resample, saved_model, visualization
 from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
+from keras_mspose.json_file import write_json
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import inference_model
 from keras_mspose.skeleton import Skeleton
@@ -106,13 +105,19 @@ def write_poses(poses: list[Pose], skeleton: Skeleton, out: Path) -> Path:
     Returns:
         Path of the JSON file.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MsposeError(f"{out}: cannot be made ({error.strerror})") from error
+    taken: set[str] = set()
     for pose in poses:
         drawn = visualization.draw_pose(read_photograph(pose.image), pose.keypoints, skeleton, person_size=pose.box[2])
-        visualization.save_png(out / f"{pose.image.stem}_pose.png", drawn)
+        name, number = pose.image.stem, 1
+        while name in taken:  # folders may hold photographs of one name, and a.jpg may lie beside a.png
+            number += 1
+            name = f"{pose.image.stem}_{number}"
+        taken.add(name)
+        visualization.save_png(out / f"{name}_pose.png", drawn)
     path = out / "keypoints.json"
-    partial = path.with_suffix(".partial")
-    text = json.dumps({"skeleton": skeleton.to_dict(), "poses": [p.to_dict(skeleton) for p in poses]}, indent=1)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_json(path, {"skeleton": skeleton.to_dict(), "poses": [p.to_dict(skeleton) for p in poses]})
     return path

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
 METRICS = {"pckh": "PCKh", "pck": "PCK"}
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass
@@ -49,6 +52,33 @@ class Person:
     head_size_estimated: bool = False
     person_id: int = 0
     activity: str = ""
+
+
+@checked(config=ConfigDict(strict=True))
+class _Shard:
+    file: str
+    persons: Count
+    sha256: str
+
+
+@checked(config=ConfigDict(strict=True))
+class _Split:
+    persons: Count
+    images: Count
+    shards: list[_Shard]
+
+
+@checked(config=ConfigDict(strict=True))
+class _Index:
+    """The form of `dataset.json`."""
+
+    name: str
+    metric: Literal["pckh", "pck"]
+    skeleton: dict[str, Any]
+    splits: dict[str, _Split]
+    source: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,18 +117,16 @@ class RecordSet:
             found = data.get("format") if isinstance(data, dict) else type(data).__name__
             raise MsposeError(f"{path}: format is {found!r}, expected {FORMAT!r}; convert again with this version")
         try:
-            return cls(
-                folder=folder,
-                name=data["name"],
-                skeleton=Skeleton.from_dict(data["skeleton"]),
-                metric=data["metric"],
-                splits=data["splits"],
-                source=data.get("source", ""),
-                options=data.get("options", {}),
-                notes=data.get("notes", {}),
-            )
-        except KeyError as error:
-            raise MsposeError(f"{path}: {error} is missing; convert again") from error
+            index = TypeAdapter(_Index).validate_json(json.dumps({k: v for k, v in data.items() if k != "format"}))
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+            raise MsposeError(f"{path}: {problems}; convert again") from error
+        try:
+            skeleton = Skeleton.from_dict(index.skeleton)
+        except MsposeError as error:
+            raise MsposeError(f"{path}: {error}; convert again") from error
+        kept = ("name", "metric", "splits", "source", "options", "notes")
+        return cls(folder=folder, skeleton=skeleton, **{key: data[key] for key in kept if key in data})
 
     def to_dict(self) -> dict:
         """The content of `dataset.json`."""
@@ -181,7 +209,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `activity` () string. Lengths in photograph pixels.
+        `head_size_estimated` () int64, `activity` () string. Lengths in photograph pixels.
     """
     import tensorflow as tf
 
@@ -195,6 +223,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/box": one([3], tf.float32),
         "person/head_box": one([4], tf.float32),
         "person/head_size": one([], tf.float32),
+        "person/head_size_estimated": one([], tf.int64, 0),
         "person/activity": one([], tf.string, ""),
     }
     found = tf.io.parse_single_example(serialized, fields)
@@ -207,6 +236,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "box": found["person/box"],
         "head_box": found["person/head_box"],
         "head_size": found["person/head_size"],
+        "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,13 +89,20 @@ def load(path: str | Path) -> tuple[keras.Model, Facts]:
     file = find(path)
     try:
         with zipfile.ZipFile(file) as archive:
+            if broken := archive.testzip():  # Keras would stop in the middle of it, with a traceback
+                raise zipfile.BadZipFile(f"its part {broken} is not as written")
             facts = json.loads(archive.read(FACTS_NAME))
     except KeyError as error:
         raise MsposeError(
             f"{file}: a .keras file without {FACTS_NAME}; expected one that `mspose train` wrote"
         ) from error
-    except (zipfile.BadZipFile, OSError, json.JSONDecodeError) as error:
-        raise MsposeError(f"{file}: damaged or not a .keras file ({error})") from error
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise MsposeError(f"{file}: damaged or not a .keras file ({error}); copy it again") from error
     import keras
 
-    return keras.saving.load_model(file, compile=False), Facts.from_dict(facts, str(file))
+    read = Facts.from_dict(facts, str(file))
+    try:
+        return keras.saving.load_model(file, compile=False), read
+    except Exception as error:  # Keras raises types of many kinds for what another version wrote
+        reason = " ".join(str(error).split())
+        raise MsposeError(f"{file}: Keras {keras.__version__} cannot read it ({reason})") from error

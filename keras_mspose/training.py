@@ -21,6 +21,7 @@ from keras_mspose import metrics, pipeline, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
+from keras_mspose.json_file import write_json
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
@@ -247,9 +248,7 @@ def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
     if out.exists() and any(out.iterdir()):
         raise MsposeError(f"{out}: not empty and not a run (no {CONFIG}); choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    partial = out / f"{CONFIG}.partial"
-    partial.write_text(json.dumps(mine, indent=1), encoding="utf-8")
-    os.replace(partial, path)
+    write_json(path, mine)
 
 
 def _changed_keys(a: dict, b: dict, prefix: str = "") -> set[str]:

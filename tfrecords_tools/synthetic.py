@@ -22,7 +22,7 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import writer
-from tfrecords_tools.figures import render
+from tfrecords_tools.rendering.figure import render
 
 SPLITS = ("train", "val")
 WINDOW = 512  # persons that the processes are given at a time

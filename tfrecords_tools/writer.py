@@ -217,17 +217,21 @@ def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
 
 
 def _photograph(image: Path | bytes) -> tuple[bytes, tuple[int, int]]:
-    """A photograph's JPEG bytes and (width, height), after decoding all of it once."""
+    """A photograph's JPEG bytes and (width, height), after decoding all of it once, as training will."""
+    import tensorflow as tf
+
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
         raise _BadRecord(f"cannot be read ({error.strerror})") from error
     try:
         with Image.open(io.BytesIO(data)) as photograph:
-            photograph.load()  # Pillow reads only the header before, and a file cut in half has a whole header
             # MPO is a JPEG with further pictures behind it, which decoders pass over
             if photograph.format in ("JPEG", "MPO") and photograph.mode in ("RGB", "L"):
-                return data, photograph.size
+                # A file cut in half has a whole header; and Pillow reads some damaged files that TensorFlow refuses.
+                height, width, _ = tf.io.decode_jpeg(data, channels=3).shape
+                return data, (width, height)
+            photograph.load()
             if photograph.mode.startswith(("I", "F")):
                 raise _BadRecord(f"pixels are {photograph.mode}, expected 8 bits a channel")
             buffer = io.BytesIO()
@@ -235,6 +239,8 @@ def _photograph(image: Path | bytes) -> tuple[bytes, tuple[int, int]]:
             return buffer.getvalue(), photograph.size
     except _BadRecord:
         raise
+    except tf.errors.InvalidArgumentError as error:
+        raise _BadRecord("broken image (not a whole JPEG file)") from error
     except Exception as error:  # Pillow's decoders raise types of many kinds
         raise _BadRecord(f"broken image ({' '.join(str(error).split()) or type(error).__name__})") from error
 

@@ -12,8 +12,11 @@ from PIL import Image
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import MPII16
-from tfrecords_tools import figures, synthetic
-from tfrecords_tools.figures import FORWARD, LEFT, PARTS, UP, Cloth, Solid, Stage
+from tfrecords_tools import synthetic
+from tfrecords_tools.rendering.axes import FORWARD, LEFT, UP, turn
+from tfrecords_tools.rendering.figure import render
+from tfrecords_tools.rendering.solids import PARTS, Cloth, Solid
+from tfrecords_tools.rendering.stage import Stage
 
 RED = Cloth(np.array([(255, 0, 0), (255, 0, 0)]))
 FRONT = np.diag((1.0, -1.0, -1.0))  # from body axes to a camera before the person
@@ -38,7 +41,7 @@ def limb(part: str, start: np.ndarray, end: np.ndarray, radius: float = 0.05) ->
 
 
 def test_a_seed_gives_the_same_figure() -> None:
-    a, b, other = (figures.render(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    a, b, other = (render(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(a.image, b.image) and np.array_equal(a.keypoints, b.keypoints)
     assert not np.array_equal(a.image, other.image)
 
@@ -52,7 +55,7 @@ def test_a_person_is_the_same_in_any_set_and_validation_has_others(persons: list
 
 @pytest.mark.parametrize("size", [64, 101])
 def test_a_figure_has_the_size_asked_for(size: int) -> None:
-    figure = figures.render(np.random.default_rng(0), size)
+    figure = render(np.random.default_rng(0), size)
     assert figure.image.shape == (size, size, 3) and figure.image.dtype == np.uint8
     assert figure.keypoints.shape == (16, 3)
 
@@ -90,7 +93,7 @@ def test_the_nearer_solid_is_seen_whatever_the_order(stage: Stage) -> None:
 
 def test_a_flat_solid_is_as_wide_as_it_is_turned(stage: Stage) -> None:
     for yaw, half in ((0, 40), (90, 20)):
-        frame = figures._turn(1, yaw)
+        frame = turn(1, yaw)
         stage.depth[:], stage.part[:] = np.inf, 0
         put(stage, [replace(limb("torso", 0.3 * UP, -0.3 * UP, 0.4), frame=frame, flat=0.5)])
         assert abs(np.count_nonzero(stage.part[100]) - 2 * half) <= 2
@@ -195,7 +198,7 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, wrong: dict, message: 
         synthetic.convert(tmp_path / "data", **wrong)
     assert not (tmp_path / "data").exists()
     with pytest.raises(MsposeError, match="size is 63"):
-        figures.render(np.random.default_rng(0), 63)
+        render(np.random.default_rng(0), 63)
 
 
 def test_rendering_processes_do_not_load_tensorflow() -> None:

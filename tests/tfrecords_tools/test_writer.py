@@ -103,7 +103,7 @@ def test_several_persons_of_one_photograph_count_it_once(write, persons):
 def test_jpeg_cut_in_half_is_named(write, persons, tmp_path):
     broken = persons[22][1].image
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
-    with pytest.raises(MsposeError, match=r"images/22\.jpg: broken image .*truncated.*--skip-bad"):
+    with pytest.raises(MsposeError, match=r"images/22\.jpg: broken image .*not a whole JPEG.*--skip-bad"):
         write(persons)
     assert nothing_left(tmp_path)
 
@@ -116,7 +116,11 @@ def test_bad_persons_are_left_out_and_counted(write, persons, tmp_path, records_
     notes = write(persons, skip_bad=True).notes
     assert [s["image"] for s in notes["skipped"]] == ["22.jpg", "23.jpg", "24.jpg"]
     reasons = " | ".join(s["reason"] for s in notes["skipped"])
-    assert "truncated" in reasons and "No such file" in reasons and "person 24: labelled but not a number" in reasons
+    assert (
+        "not a whole JPEG" in reasons
+        and "No such file" in reasons
+        and "person 24: labelled but not a number" in reasons
+    )
     assert "left out 3 bad persons: 22.jpg" in capsys.readouterr().err
     assert [r["person_id"] for r in records_of(tmp_path / "out", "val")] == [20, 21]
     assert RecordSet.load(tmp_path / "out").persons("train") == 20

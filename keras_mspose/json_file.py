@@ -1,0 +1,38 @@
+"""JSON results on disk, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_mspose.errors import MsposeError
+
+
+def check_writable(path: Path | None) -> None:
+    """See, before long work, that its result will have a place.
+
+    Raises:
+        MsposeError: the folder of `path` does not exist, or `path` is a folder.
+    """
+    if path is not None and not Path(path).absolute().parent.is_dir():
+        raise MsposeError(f"{path}: its folder does not exist; make it first, or give another place")
+    if path is not None and Path(path).is_dir():
+        raise MsposeError(f"{path}: is a folder; give the name of a file")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write beside, then rename.
+
+    Raises:
+        MsposeError: the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,203 @@
+"""What is in a record folder: counts, visibility and sizes as tables, and the persons as training will see them.
+
+Pictures come after augmentation, with the left and the right of the person in their colours, because that is where
+wrong flips, shifted labels and boxes that cut people off show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from keras_mspose import augment, geometry, pipeline, records, visualization
+from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
+from keras_mspose.errors import MsposeError
+from keras_mspose.json_file import check_writable, write_json
+
+CROP = (192, 192)
+COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What one split holds. Lengths in photograph pixels; each of three figures is (5 %, median, 95 %).
+
+    Attributes:
+        persons, images: how many.
+        bytes: of the split's files.
+        joints: by keypoint, how many are `visible`, `occluded`, `unlabelled`, and how many of the labelled ones lie
+            `outside` of the photograph.
+        labelled_mean: labelled keypoints a person.
+        with_box, with_head_box: persons that have one.
+        head_size_estimated: persons whose head size is the stand-in from neck and head top.
+        without_reference: persons that the data set's metric cannot count.
+        image_width, image_height, person_side: the last of the square about the labelled keypoints.
+    """
+
+    persons: int
+    images: int
+    bytes: int
+    joints: dict[str, dict[str, int]]
+    labelled_mean: float
+    with_box: int
+    with_head_box: int
+    head_size_estimated: int
+    without_reference: int
+    image_width: tuple[float, float, float]
+    image_height: tuple[float, float, float]
+    person_side: tuple[float, float, float]
+
+
+def inspect(folder: Path, *, sheet: Path | None = None, json_path: Path | None = None, persons: int = 24) -> dict:
+    """Print what a record folder holds and draw some of its persons.
+
+    Args:
+        folder: record folder.
+        sheet: PNG to write; `FOLDER.png` beside the folder where None.
+        json_path: where to write the figures as JSON too.
+        persons: how many to draw; 0 draws none.
+
+    Returns:
+        The content of the JSON file: `name`, `metric`, `skeleton`, `source`, and `splits` as `SplitFacts`.
+
+    Raises:
+        MsposeError: not a record folder, a damaged shard, or a file that cannot be written.
+    """
+    check_writable(json_path)
+    check_writable(sheet)
+    data = records.RecordSet.load(folder)
+    console = Console()
+    found = {split: split_facts(data, split) for split in data.splits if data.splits[split]["persons"]}
+    if not found:
+        raise MsposeError(f"{folder}: no split has a person; convert again")
+    _print(data, found, console)
+    report = {
+        "name": data.name,
+        "metric": data.metric,
+        "skeleton": data.skeleton.name,
+        "source": data.source,
+        "splits": {split: asdict(facts) for split, facts in found.items()},
+    }
+    if json_path:
+        write_json(json_path, report)
+    if persons:
+        path = sheet or data.folder.resolve().with_name(f"{data.folder.resolve().name}.png")
+        visualization.save_png(path, contact_sheet(data, next(iter(found)), persons))
+        console.print(f"drawn as training sees them, left blue, right orange: {path}", highlight=False)
+    return report
+
+
+def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
+    """Count one split by reading all of its records; photographs are not decoded.
+
+    Raises:
+        MsposeError: a shard is missing, damaged, or of another schema.
+    """
+
+    def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        person = records.parse(record, len(data.skeleton))
+        _, side = geometry.joints_box(person["keypoints"])
+        kept = ("keypoints", "image_size", "box", "head_box", "image_name", "head_size_estimated")
+        return {
+            **{key: person[key] for key in kept},
+            "side": side,
+            "reference": pipeline.reference_length(person, data.metric, data.skeleton),
+        }
+
+    files = data.files(split)
+    source = tf.data.TFRecordDataset(files, num_parallel_reads=1).map(facts, num_parallel_calls=tf.data.AUTOTUNE)
+    try:
+        batches = list(source.batch(512).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        message = " ".join(str(error.message).split())
+        raise MsposeError(f"{data.folder}: split {split!r} cannot be read ({message}); convert again") from error
+    all_ = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+    keypoints, size = all_["keypoints"], all_["image_size"]
+    visibility = keypoints[..., 2]
+    outside = (visibility > 0) & ((keypoints[..., :2] < -0.5) | (keypoints[..., :2] > size[:, None] - 0.5)).any(-1)
+    joints = {
+        name: {
+            "visible": int((visibility[:, k] == 2).sum()),
+            "occluded": int((visibility[:, k] == 1).sum()),
+            "unlabelled": int((visibility[:, k] == 0).sum()),
+            "outside": int(outside[:, k].sum()),
+        }
+        for k, name in enumerate(data.skeleton.keypoints)
+    }
+    labelled = (visibility > 0).sum(axis=1)
+    return SplitFacts(
+        persons=len(keypoints),
+        images=len(set(all_["image_name"])),
+        bytes=sum(Path(f).stat().st_size for f in files),
+        joints=joints,
+        labelled_mean=float(labelled.mean()),
+        with_box=int((all_["box"][:, 2] > 0).sum()),
+        with_head_box=int((all_["head_box"] != 0).any(axis=1).sum()),
+        head_size_estimated=int(all_["head_size_estimated"].sum()),
+        without_reference=int((all_["reference"] <= 0).sum()),
+        image_width=_spread(size[:, 0]),
+        image_height=_spread(size[:, 1]),
+        person_side=_spread(all_["side"][labelled > 1]),
+    )
+
+
+def contact_sheet(data: records.RecordSet, split: str, persons: int) -> np.ndarray:
+    """Persons of a split, evenly spread over it, augmented as by default, with their keypoints.
+
+    Returns:
+        uint8 RGB, captions are the photographs' names.
+    """
+    config = RunConfig(model=ModelConfig(input_size=CROP), data=DataConfig(augment=AugmentConfig(translation=0.05)))
+    step = max(1, data.persons(split) // persons)
+    wanted = tf.data.TFRecordDataset(data.files(split)).shard(step, 0).take(persons)
+    tiles = []
+    for number, record in enumerate(wanted):
+        person = records.parse(record, len(data.skeleton))
+        crop, target, colour = pipeline.augmented_crop(person, data, config, tf.constant([0, number], tf.int64))
+        crop = augment.change_colour(crop, colour).numpy()
+        # visibility 1, occluded, is drawn faint: draw_pose reads the third number as how opaque to draw
+        drawn = visualization.draw_pose(crop, target.numpy()[:, :3] * [1, 1, 0.5], data.skeleton)
+        tiles.append((drawn, person["image_name"].numpy().decode(errors="replace")))
+    return visualization.contact_sheet(tiles, COLUMNS)
+
+
+def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    if not len(values):
+        return (0.0, 0.0, 0.0)
+    return tuple(float(v) for v in np.percentile(values, (5, 50, 95)))
+
+
+def _print(data: records.RecordSet, found: dict[str, SplitFacts], console: Console) -> None:
+    console.print(f"{data.folder}: {data.name}, {data.skeleton.name}, measured by {records.METRICS[data.metric]}")
+    table = Table("", *found)
+    rows = {
+        "persons": lambda f: f"{f.persons:,}",
+        "photographs": lambda f: f"{f.images:,}",
+        "megabytes": lambda f: f"{f.bytes / 1e6:.1f}",
+        "labelled keypoints a person": lambda f: f"{f.labelled_mean:.2f}",
+        "persons with a box": lambda f: f"{f.with_box:,}",
+        "persons with a head box": lambda f: f"{f.with_head_box:,}",
+        "head size estimated": lambda f: f"{f.head_size_estimated:,}",
+        f"not counted by {records.METRICS[data.metric]}": lambda f: f"{f.without_reference:,}",
+        "photograph width, px": lambda f: _range(f.image_width),
+        "photograph height, px": lambda f: _range(f.image_height),
+        "person's square, px": lambda f: _range(f.person_side),
+    }
+    for name, say in rows.items():
+        table.add_row(name, *(say(f) for f in found.values()))
+    console.print(table)
+    console.print("lengths: 5 % | median | 95 %")
+    for split, facts in found.items():
+        joints = Table("keypoint", "visible", "occluded", "unlabelled", "outside", title=f"split {split}")
+        for name, counts in facts.joints.items():
+            joints.add_row(name, *(f"{counts[c]:,}" for c in ("visible", "occluded", "unlabelled", "outside")))
+        console.print(joints)
+
+
+def _range(values: tuple[float, float, float]) -> str:
+    return " | ".join(f"{v:.0f}" for v in values)
