@@ -52,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    demo = add(
+        "demo",
+        "Draw persons, train on them, measure, export, and show all of it on one page; needs no data.",
+        "mspose demo --out mspose_demo",
+        _demo,
+    )
+    demo.add_argument(
+        "--out", type=Path, default=Path("mspose_demo"), help="folder to work in (default mspose_demo); goes on there"
+    )
+    demo.add_argument("--seed", type=int, default=0, help="of the persons and of the training")
+
     convert = add(
         "convert",
         "Turn a data set as downloaded into a record folder.",
@@ -145,6 +156,19 @@ def _load_tensorflow() -> None:
     from keras_mspose.quiet import import_tensorflow
 
     import_tensorflow()
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from keras_mspose.demo_folder import DemoFolder
+
+    folder = DemoFolder.claim(options.out, seed=options.seed)  # refuses what it must before TensorFlow's long import
+    _load_tensorflow()
+    from export.run import export_run
+    from keras_mspose.demo import run_demo
+    from tfrecords_tools import synthetic
+
+    run_demo(folder, render=synthetic.convert, export=export_run)
+    return 0 if folder.figures["export"]["good"] else 1
 
 
 def _convert(options: argparse.Namespace) -> None:

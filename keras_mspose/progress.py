@@ -25,7 +25,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def __init__(self, epochs: int, steps: int, batch_size: int, answer: str):
         super().__init__()
         self.epochs, self.steps, self.batch_size, self.answer = epochs, steps, batch_size, answer
-        self.console = Console(file=sys.stderr)
+        self.console = Console(file=sys.stderr, soft_wrap=True)
         self.bar: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import keras
@@ -224,7 +225,10 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
         reference = targets[..., 3:] * tf.cast(counted, tf.float32)[:, None, None]
         return crops, dict.fromkeys(heads, tf.concat([targets[..., :3], reference], axis=-1))
 
-    return batches.map(filled)
+    # Without its length Keras warns that a finite data set ran out, as if something had gone wrong.
+    persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
+    length = -(-persons // config.training.batch_size)
+    return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))
 
 
 def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
