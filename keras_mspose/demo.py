@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from keras_mspose import saved_model
 from keras_mspose.demo_folder import RECIPE, DemoFolder
 from keras_mspose.records import INDEX_NAME, RecordSet
-from keras_mspose.report import render_page, write_text
+from keras_mspose.report import render_page
+from keras_mspose.result_file import write_text
 
 if TYPE_CHECKING:
     import keras

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from keras_mspose.config import RunConfig, load_recipe
 from keras_mspose.errors import MsposeError
-from keras_mspose.report import clock, write_text
+from keras_mspose.report import clock
+from keras_mspose.result_file import write_json
 
 INDEX, FORMAT = "demo.json", "keras_mspose demo/1"
 RECIPE = "synthetic_tiny"
@@ -101,7 +102,7 @@ class DemoFolder:
 
     def save(self) -> None:
         """Write demo.json, whole."""
-        write_text(self.path / INDEX, json.dumps(self.figures, indent=1) + "\n")
+        write_json(self.path / INDEX, self.figures)
 
     @contextmanager
     def stage(self, name: str, about: str) -> Iterator[dict]:

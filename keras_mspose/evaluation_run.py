@@ -9,8 +9,8 @@ from rich.progress import Progress
 
 from keras_mspose import saved_model, tables
 from keras_mspose.evaluation import Evaluation, evaluate
-from keras_mspose.json_file import check_writable, write_json
 from keras_mspose.records import RecordSet
+from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.saved_model import Facts
 
 

@@ -12,9 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from keras_mspose import geometry, resample, saved_model, visualization
 from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
-from keras_mspose.json_file import write_json
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import inference_model
+from keras_mspose.result_file import write_json
 from keras_mspose.skeleton import Skeleton
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import os
-from pathlib import Path
 
 import cv2
 import jinja2
@@ -59,22 +57,6 @@ def render_page(figures: dict, sheet: dict[int, np.ndarray], strips: dict[int, n
         charts=_charts(figures),
         total_seconds=sum(stage["seconds"] for stage in figures["stages"].values()),
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its name first, then rename it.
-
-    Raises:
-        MsposeError: it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def percent(value: float | None) -> str:

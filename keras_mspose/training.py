@@ -21,12 +21,12 @@ from keras_mspose import metrics, pipeline, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
-from keras_mspose.json_file import write_json
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
+from keras_mspose.result_file import write_json
 from keras_mspose.saved_model import Facts
 
 CONFIG, LOG = "config.json", "log.csv"

@@ -17,7 +17,7 @@ from rich.table import Table
 from keras_mspose import augment, geometry, pipeline, records, visualization
 from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
 from keras_mspose.errors import MsposeError
-from keras_mspose.json_file import check_writable, write_json
+from keras_mspose.result_file import check_writable, write_json
 
 CROP = (192, 192)
 COLUMNS = 6

@@ -1,4 +1,4 @@
-"""JSON results on disk, whole or not at all."""
+"""Results on disk, whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_writable(path: Path | None) -> None:
         raise MsposeError(f"{path}: is a folder; give the name of a file")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write beside, then rename.
+def write_text(path: Path, text: str) -> None:
+    """Write beside the name, then rename.
 
     Raises:
         MsposeError: the file cannot be written.
@@ -31,8 +31,14 @@ def write_json(path: Path, content: Any) -> None:
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON, as `write_text` does."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
