@@ -114,6 +114,8 @@ class TrainingConfig:
         steps_per_epoch: persons // batch_size where null.
         val_persons: the first so many persons are measured after each epoch; all where null.
         keep_checkpoints: resumable checkpoints kept.
+        start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
+            ones where null.
     """
 
     epochs: Positive = 100
@@ -130,6 +132,7 @@ class TrainingConfig:
     steps_per_epoch: Positive | None = None
     val_persons: Positive | None = None
     keep_checkpoints: Positive = 2
+    start_from: str | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)

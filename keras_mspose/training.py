@@ -68,6 +68,8 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         keras.config.set_dtype_policy("float32")
     manager = tf.train.CheckpointManager(state, str(out / "checkpoints"), settings.keep_checkpoints)
     start = _restore(state, manager, out, settings.epochs)
+    if start == 0 and settings.start_from:
+        _take_weights(model, facts, Path(settings.start_from))
     if start >= settings.epochs:
         return saved_model.find(out)
 
@@ -262,6 +264,19 @@ def _changed_keys(a: dict, b: dict, prefix: str = "") -> set[str]:
         elif x != y:
             changed.add(prefix + key)
     return changed
+
+
+def _take_weights(model: keras.Model, facts: Facts, source: Path) -> None:
+    """Begin with another run's weights; the optimizer and the schedule begin anew."""
+    other, theirs = saved_model.load(source)
+    if theirs.skeleton.keypoints != facts.skeleton.keypoints or theirs.config.model != facts.config.model:
+        raise MsposeError(
+            f"training.start_from {source}: another network or skeleton ({theirs.config.model}, "
+            f"{theirs.skeleton.name}); expected {facts.config.model}, {facts.skeleton.name}"
+        )
+    for layer in model.layers:
+        layer.set_weights(other.get_layer(layer.name).get_weights())
+    print(f"starting from {source}")
 
 
 def _restore(state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, out: Path, epochs: int) -> int:

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import cli, training
-from keras_mspose.config import from_dict
+from keras_mspose import cli, saved_model, training
+from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
+from keras_mspose.model import build_model
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
 
@@ -51,6 +52,10 @@ def _recipe(folder: Path, **changes: dict) -> Path:
     path = folder / "tiny.json"
     path.write_text(json.dumps({k: {**v, **changes.get(k, {})} for k, v in TINY.items()}))
     return path
+
+
+def _config(**more: object) -> RunConfig:
+    return from_dict({**TINY, "training": {**TINY["training"], **more}}, "tiny")
 
 
 @pytest.mark.slow
@@ -133,6 +138,29 @@ def test_a_folder_that_holds_something_else_is_left_alone(records: Path, tmp_pat
 def test_the_batch_must_hold_enough_persons(records: Path, tmp_path: Path) -> None:
     config = from_dict({**TINY, "training": {"batch_size": 64}}, "tiny")
     with pytest.raises(MsposeError, match="24 persons, fewer than a batch of 64"):
+        training.train(config, RecordSet.load(records), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_run_can_start_from_another(records: Path, tmp_path: Path) -> None:
+    data = RecordSet.load(records)
+    training.train(_config(epochs=1), data, tmp_path / "first")
+    # other persons' order, and next to no learning: what was learned before is still there
+    frozen = {"epochs": 1, "start_from": str(tmp_path / "first"), "learning_rate": 1e-12, "seed": 5}
+    training.train(_config(**frozen), data, tmp_path / "second")
+    a, b = (saved_model.load(tmp_path / name)[0] for name in ("first", "second"))
+    for mine, its in zip(a.trainable_variables, b.trainable_variables, strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-6)
+
+
+def test_another_network_is_no_start(records: Path, tmp_path: Path) -> None:
+    config = from_dict({**TINY, "training": {"batch_size": 4, "start_from": str(tmp_path / "small.keras")}}, "tiny")
+    other = from_dict(
+        {"model": {"stacks": 1, "channels": 4, "input_size": [64, 64], "depth": 2, "scales": [1]}}, "other"
+    )
+    facts = saved_model.Facts(LSP14, "pck", other)
+    saved_model.save(build_model(other.model, 14), tmp_path / "small.keras", facts)
+    with pytest.raises(MsposeError, match=r"small\.keras: another network or skeleton"):
         training.train(config, RecordSet.load(records), tmp_path / "run")
 
 
