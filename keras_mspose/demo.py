@@ -80,6 +80,8 @@ def _train(folder: DemoFolder, data: RecordSet) -> None:
             return
         if done:
             stage["note"] = f"stopped and taken up again after epoch {done}"
+            if "train" not in folder.figures["stages"]:  # the process was killed: nobody wrote its time down
+                stage["note"] += "; the time before that is not counted"
         training.train(folder.config, data, folder.run)
 
 
