@@ -23,7 +23,7 @@ from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
 from tfrecords_tools import inspection, lsp, mpii_json, writer
 
-SHORT, LONG, SLOW_LONG = 25, 600, 100
+SHORT, LONG, SLOW_LONG = 25, 3000, 300
 VALUES = (None, True, -1, 0, 1, 2.5, 1e30, float("nan"), "", "x", "0", [], {}, [1, 2, 3], {"a": 1}, [[]], -(2**70))
 
 
