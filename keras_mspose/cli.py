@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "mspose convert lsp LSPET --out data/lsp --split 1-9000:train,9001-10000:val",
         _convert,
     )
-    convert.add_argument("dataset", choices=("lsp", "mpii", "synthetic"), help="whose files they are")
+    convert.add_argument("dataset", choices=("lsp", "mpii", "flic", "coco", "synthetic"), help="whose files they are")
     convert.add_argument("source", nargs="?", type=Path, help="folder as downloaded; none for synthetic")
     convert.add_argument("--out", type=Path, required=True, help="record folder to write")
     convert.add_argument("--split", help="lsp: ranges of person numbers, such as 1-900:train,901-1000:val")
@@ -185,10 +185,18 @@ def _convert(options: argparse.Namespace) -> None:
         from tfrecords_tools import lsp
 
         lsp.convert(options.source, options.out, split=options.split, **common)
-    else:
+    elif options.dataset == "mpii":
         from tfrecords_tools import mpii
 
         mpii.convert(options.source, options.out, json=options.json, **common)
+    elif options.dataset == "flic":
+        from tfrecords_tools import flic
+
+        flic.convert(options.source, options.out, **common)
+    else:
+        from tfrecords_tools import coco
+
+        coco.convert(options.source, options.out, **common)
 
 
 def _inspect(options: argparse.Namespace) -> None:

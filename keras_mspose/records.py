@@ -42,6 +42,7 @@ class Person:
         head_size_estimated: the length is the stand-in 0.75 * |neck - head top|.
         person_id: running number of the person in its source.
         activity: what the person does, where the data set says.
+        area: of the person's segment in square pixels, which OKS needs, or 0.
         image: path of the photograph, or its encoded bytes.
     """
 
@@ -54,6 +55,7 @@ class Person:
     head_size_estimated: bool = False
     person_id: int = 0
     activity: str = ""
+    area: float = 0.0
 
 
 @checked(config=ConfigDict(strict=True))
@@ -196,6 +198,7 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
         "person/head_size": floats([person.head_size]),
         "person/head_size_estimated": ints(int(person.head_size_estimated)),
         "person/activity": text(person.activity.encode()),
+        "person/area": floats([person.area]),
     }
     # a protobuf map has no order of its own: without this, two runs write the same person as different bytes
     return Example(features=Features(feature=feature)).SerializeToString(deterministic=True)
@@ -211,7 +214,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `head_size_estimated` () int64, `activity` () string. Lengths in photograph pixels.
+        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels. Lengths in photograph pixels.
     """
     import tensorflow as tf
 
@@ -227,6 +230,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/head_size": one([], tf.float32),
         "person/head_size_estimated": one([], tf.int64, 0),
         "person/activity": one([], tf.string, ""),
+        "person/area": one([], tf.float32, 0.0),
     }
     found = tf.io.parse_single_example(serialized, fields)
     return {
@@ -240,6 +244,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "head_size": found["person/head_size"],
         "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
+        "area": found["person/area"],
     }
 
 
