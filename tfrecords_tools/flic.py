@@ -122,6 +122,8 @@ def _person(entry: np.void, number: int, images: Path) -> tuple[str | None, Pers
     center = (torso[:2] + torso[2:]) / 2 - 1
     side = BOX_OVER_TORSO * (torso[3] - torso[1])
     name = str(entry["filepath"])
+    if name != Path(name).name:
+        raise ValueError(f"filepath {name!r} is not a plain file name")
     box = (float(center[0]), float(center[1]), float(side))
     return _split(entry), Person(name, keypoints, images / name, box, person_id=number)
 
