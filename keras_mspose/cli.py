@@ -122,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         help="person box; by default the run's own, and where the data has no boxes both joints and image",
     )
     evaluate.add_argument("--flip", action="store_true", help="average with the mirrored crop")
+    evaluate.add_argument(
+        "--looks", type=int, default=1, help="passes, each over a box about what the one before found (default 1)"
+    )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
 
@@ -245,6 +248,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         split=options.split,
         box=options.box,
         flip=options.flip,
+        looks=options.looks,
         batch_size=options.batch,
         json_path=options.json,
     )

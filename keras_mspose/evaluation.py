@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from keras_mspose import geometry, pipeline
+from keras_mspose import geometry, pipeline, resample
 from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import Accuracy, accuracy, normalised_distances
@@ -33,7 +33,7 @@ class Evaluation:
         truth: (P, K, 3) labelled keypoints in photograph pixels, visibility.
         reference: (P,) the metric's reference length in photograph pixels, 0 where a person is not counted.
         image_names: P names.
-        box, split, flip: how it was measured.
+        box, split, flip, looks: how it was measured.
     """
 
     answer: str
@@ -45,6 +45,7 @@ class Evaluation:
     box: str
     split: str
     flip: bool
+    looks: int
 
     @property
     def accuracy(self) -> Accuracy:
@@ -58,6 +59,7 @@ class Evaluation:
             "split": self.split,
             "box": self.box,
             "flip": self.flip,
+            "looks": self.looks,
             "answer": self.answer,
             "heads": {name: found.to_dict() for name, found in self.heads.items()},
         }
@@ -73,6 +75,7 @@ def evaluate(
     flip: bool = False,
     batch_size: int = 16,
     persons: int | None = None,
+    looks: int = 1,
 ) -> Iterator[int | Evaluation]:
     """Measure a network on a split.
 
@@ -84,38 +87,44 @@ def evaluate(
         box: `record`, `joints` or `image`; the run's own where None.
         flip: average every heatmap with that of the mirrored crop.
         persons: the first so many alone.
+        looks: passes over each person: each after the first looks at a box about what the one before it found.
 
     Yields:
         The number of persons done after each batch, and at the end the `Evaluation`.
 
     Raises:
-        MsposeError: the skeletons differ, or the split is unknown.
+        MsposeError: the skeletons differ, the split is unknown, or `looks` is under 1.
     """
+    if looks < 1:
+        raise MsposeError(f"looks is {looks}, expected 1 or more")
     if data.skeleton.keypoints != facts.skeleton.keypoints:
         raise MsposeError(
             f"{data.folder}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"
         )
     split, box = split or facts.config.data.val_split, box or facts.config.data.box
-    sigma = facts.config.training.sigma
+    sigma, size = facts.config.training.sigma, facts.config.model.input_size
     forward = tf.function(lambda crops: _decoded(model, crops, facts.skeleton, sigma, flip), reduce_retracing=True)
+    crop_again = tf.function(lambda jpegs, matrices: resample.crops_from_jpegs(jpegs, matrices, size))
     found: dict[str, list[np.ndarray]] = {name: [] for name in model.output_names}
     kept: dict[str, list[np.ndarray]] = {key: [] for key in ("keypoints", "reference", "image_name")}
     done = 0
-    size = facts.config.model.input_size
     batches = iter(pipeline.evaluation_batches(data, split, size, box, batch_size, persons=persons))
     while True:
         with damage_named(data, split):
             batch = next(batches, None)
         if batch is None:
             break
-        back = geometry.invert(batch["matrix"].numpy())
-        for name, keypoints in forward(batch["crop"]).items():
-            keypoints = keypoints.numpy()
-            keypoints[..., :2] = geometry.apply(back, keypoints[..., :2])
+        heads = _in_photographs(forward(batch["crop"]), batch["matrix"].numpy())
+        for _ in range(looks - 1):
+            answers = heads[answer_name(model)]
+            boxes = np.stack([geometry.narrowed_box(*one) for one in zip(answers, batch["box"].numpy(), strict=True)])
+            matrices = np.stack([geometry.crop_transform(box[:2], box[2], size) for box in boxes])
+            heads = _in_photographs(forward(crop_again(batch["image"], matrices)), matrices)
+        for name, keypoints in heads.items():
             found[name].append(keypoints)
         for key, values in kept.items():
             values.append(batch[key].numpy())
-        done += len(back)
+        done += len(batch["crop"])
         yield done
     truth, reference = np.concatenate(kept["keypoints"]), np.concatenate(kept["reference"])
     predicted = {name: np.concatenate(parts) for name, parts in found.items()}
@@ -133,7 +142,18 @@ def evaluate(
         box=box,
         split=split,
         flip=flip,
+        looks=looks,
     )
+
+
+def _in_photographs(heads: dict[str, tf.Tensor], matrices: np.ndarray) -> dict[str, np.ndarray]:
+    """Keypoints (B, K, 3) of every head, from crop to photograph pixels."""
+    back = geometry.invert(matrices)
+    moved = {}
+    for name, keypoints in heads.items():
+        xy = geometry.apply(back, keypoints[..., :2].numpy())
+        moved[name] = np.concatenate([xy, keypoints[..., 2:].numpy()], axis=-1)
+    return moved
 
 
 def flipped_back(heatmaps: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:

@@ -23,6 +23,7 @@ def evaluate_run(
     flip: bool = False,
     batch_size: int = 16,
     persons: int | None = None,
+    looks: int = 1,
     json_path: Path | None = None,
 ) -> list[Evaluation]:
     """Measure a run and print what was found.
@@ -30,6 +31,7 @@ def evaluate_run(
     Args:
         box: None measures under the run's own rule, and under both `joints` and `image` where that is no box of the
             data set's: the first needs the truth, the second does not.
+        looks: see `evaluation.evaluate`.
         json_path: where the figures are written at full precision.
 
     Returns:
@@ -44,9 +46,9 @@ def evaluate_run(
     model, facts = saved_model.load(model_path)
     found = []
     for rule in box_rules(facts) if box is None else [box]:
-        found.append(_with_progress(model, facts, data, split, rule, flip, batch_size, persons))
+        found.append(_with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks))
     for one in found:
-        flipped = ", flip test" if one.flip else ""
+        flipped = (f", {one.looks} looks" if one.looks > 1 else "") + (", flip test" if one.flip else "")
         tables.print_accuracy(one.accuracy, f"{data.name} {one.split}, box {one.box}{flipped}")
         tables.print_heads(one.heads, one.answer)
     if json_path is not None:
@@ -62,9 +64,10 @@ def box_rules(facts: Facts) -> list[str]:
     return [own] if own == "record" else [own, "image" if own == "joints" else "joints"]
 
 
-def _with_progress(model, facts, data, split, rule, flip, batch_size, persons) -> Evaluation:
+def _with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks) -> Evaluation:
     split = split or facts.config.data.val_split
-    steps = evaluate(model, facts, data, split=split, box=rule, flip=flip, batch_size=batch_size, persons=persons)
+    how = {"split": split, "box": rule, "flip": flip, "batch_size": batch_size, "persons": persons, "looks": looks}
+    steps = evaluate(model, facts, data, **how)
     total = min(data.persons(split), persons or data.persons(split))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"measuring, box {rule}", total=total)

@@ -113,6 +113,29 @@ def joints_box(keypoints: Any) -> tuple[Any, Any]:
     return center, side
 
 
+CERTAIN = 0.15  # share of the best score from which on a keypoint helps to place the next box
+SMALLEST = 0.35  # of the first box's side: what a look can at most narrow it to
+
+
+def narrowed_box(keypoints: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Square to look at next, about the keypoints that were found in a wide look (coarse to fine).
+
+    Args:
+        keypoints: (K, 3) x, y in photograph pixels, score.
+        first: (3,) centre x, centre y, side of the first, widest box.
+
+    Returns:
+        (3,) centre x, centre y and side: 1.25 times the longer side of the certain keypoints' bounding box, as
+        `joints_box` has it for labelled ones, but never wider than the first box nor under 0.35 of it.
+    """
+    certain = keypoints[keypoints[:, 2] >= CERTAIN * keypoints[:, 2].max(), :2]
+    if not len(certain):  # all scores NaN, or all below 0
+        return np.asarray(first, np.float32)
+    low, high = certain.min(axis=0), certain.max(axis=0)
+    side = np.clip(BOX_MARGIN * (high - low).max(), SMALLEST * first[2], first[2])
+    return np.array([*(low + high) / 2, side], np.float32)
+
+
 def image_box(width: Any, height: Any) -> tuple[Any, Any]:
     """The whole image as a square box: its middle, and its longer side.
 

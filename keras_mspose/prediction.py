@@ -17,6 +17,8 @@ from keras_mspose.model import inference_model
 from keras_mspose.result_file import write_json
 from keras_mspose.skeleton import Skeleton
 
+LOOKS = 3  # where no box is given; a fourth adds nothing (docs/paper.md)
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -61,12 +63,16 @@ class Predictor:
         network, sigma = inference_model(model), self.facts.config.training.sigma
         self._forward = tf.function(lambda crops: codec.decode(network(crops, training=False), STRIDE, sigma))
 
-    def predict(self, path: str | Path, box: tuple[float, float, float] | None = None) -> Pose:
+    def predict(
+        self, path: str | Path, box: tuple[float, float, float] | None = None, *, looks: int | None = None
+    ) -> Pose:
         """Find the keypoints of one person.
 
         Args:
             path: photograph in any format that Pillow reads; turned as its EXIF orientation says.
             box: (centre x, centre y, side) square about the person in photograph pixels; the whole image where None.
+            looks: passes, each after the first over a box about what the one before it found. By default 3 where no
+                box is given, and 1 where one is: it is taken as it stands.
 
         Raises:
             MsposeError: the file is missing or not a whole image.
@@ -76,12 +82,21 @@ class Predictor:
         height, width = image.shape[:2]
         if box is None:
             center, side = geometry.image_box(np.float32(width), np.float32(height))
-            box = (float(center[0]), float(center[1]), float(side))
-        matrix = geometry.crop_transform(np.float32(box[:2]), np.float32(box[2]), self.facts.config.model.input_size)
-        crop = resample.crop_from_pixels(image, matrix, self.facts.config.model.input_size)
-        keypoints = self._forward(crop[None])[0].numpy()
-        keypoints[:, :2] = geometry.apply(geometry.invert(matrix), keypoints[:, :2])
+            box, looks = (float(center[0]), float(center[1]), float(side)), looks or LOOKS
+        first = np.float32(box)
+        keypoints = self._look(image, first)
+        for _ in range((looks or 1) - 1):
+            box = tuple(float(v) for v in geometry.narrowed_box(keypoints, first))
+            keypoints = self._look(image, np.float32(box))
         return Pose(path, (width, height), keypoints, box)
+
+    def _look(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """(K, 3) keypoints in photograph pixels, and scores, seen in a square (3,) of the photograph."""
+        size = self.facts.config.model.input_size
+        matrix = geometry.crop_transform(box[:2], box[2], size)
+        keypoints = self._forward(resample.crop_from_pixels(image, matrix, size)[None])[0].numpy()
+        keypoints[:, :2] = geometry.apply(geometry.invert(matrix), keypoints[:, :2])
+        return keypoints
 
 
 def read_photograph(path: Path) -> np.ndarray:

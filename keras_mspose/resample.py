@@ -46,6 +46,15 @@ def crop_from_jpeg(jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int
     return warp(image[None], matrix[None], crop_size, ratio)[0]
 
 
+def crops_from_jpegs(jpegs: tf.Tensor, matrices: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
+    """`crop_from_jpeg` for (B,) strings and (B, 2, 3) transforms: (B, H, W, 3) uint8."""
+    return tf.map_fn(
+        lambda one: crop_from_jpeg(*one, crop_size),
+        (jpegs, matrices),
+        fn_output_signature=tf.uint8,
+    )
+
+
 def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
     """Cut a crop out of a decoded photograph (h, w, 3) uint8, reduced by averaging as a JPEG decoder would.
 

@@ -143,3 +143,17 @@ def test_a_box_of_the_whole_image() -> None:
     center, side = geometry.image_box(np.float32(101), np.float32(51))
     np.testing.assert_array_equal(center, [50, 25])
     assert side == 101
+
+
+def test_the_next_look_is_at_what_was_found() -> None:
+    keypoints = np.array([[10, 20, 1.0], [50, 40, 0.5], [90, 90, 0.1]])  # the last is under 0.15 of the best
+    np.testing.assert_allclose(geometry.narrowed_box(keypoints, np.array([60, 60, 100.0])), (30, 30, 1.25 * 40))
+
+
+def test_a_look_narrows_to_a_third_at_most_and_never_widens() -> None:
+    first = np.array([60, 60, 100.0])
+    close = np.array([[10, 20, 1.0], [12, 20, 1.0]])
+    np.testing.assert_allclose(geometry.narrowed_box(close, first), (11, 20, 35))
+    far = np.array([[0, 0, 1.0], [100, 0, 1.0]])
+    np.testing.assert_allclose(geometry.narrowed_box(far, first), (50, 0, 100))
+    np.testing.assert_allclose(geometry.narrowed_box(np.full((2, 3), np.nan), first), first)
