@@ -17,7 +17,7 @@ from keras_mspose.model import inference_model
 from keras_mspose.result_file import write_json
 from keras_mspose.skeleton import Skeleton
 
-LOOKS = 3  # where no box is given; a fourth adds nothing (docs/paper.md)
+LOOKS = 3  # where no box is given: the second adds 12 PCK, the third 3, a fourth 1 (README, LSP Extended)
 
 
 @dataclass(frozen=True)
