@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     packages=["keras_mspose", "keras_mspose.recipes", "tfrecords_tools", "tfrecords_tools.rendering", "export"],
     package_data={
-        "keras_mspose": ["templates/*.html"],
+        "keras_mspose": ["templates/*.html", "weights/*.keras"],
         "keras_mspose.recipes": ["*.yaml"],
     },
     python_requires=">=3.10,<3.14",

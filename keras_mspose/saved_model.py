@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 FACTS_NAME = "mspose.json"
+WEIGHTS = Path(__file__).parent / "weights"
 BEST, LAST = "best.keras", "last.keras"
 
 
@@ -53,9 +54,12 @@ class Facts:
 
 def save(model: keras.Model, path: Path, facts: Facts) -> None:
     """Write a network with its facts to a `.keras` file: beside it first, then renamed over it."""
+    import keras
+
     partial = path.with_name(f"{path.stem}.partial-{os.getpid()}.keras")
     try:
-        model.save(partial, include_optimizer=False)
+        # The same layers in a network that is not compiled: Keras writes the optimizer along, twice the weights' size.
+        keras.Model(model.inputs[0], model.output, name=model.name).save(partial)
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(FACTS_NAME, json.dumps(facts.to_dict(), indent=1))
         os.replace(partial, path)
@@ -63,17 +67,27 @@ def save(model: keras.Model, path: Path, facts: Facts) -> None:
         partial.unlink(missing_ok=True)
 
 
+def released() -> dict[str, Path]:
+    """The networks that the package ships, by name."""
+    return {file.stem: file for file in sorted(WEIGHTS.glob("*.keras"))}
+
+
 def find(path: str | Path) -> Path:
-    """The `.keras` file that a run folder or a path means: a run's best network, else its last.
+    """The `.keras` file that a run folder, a path or a released name means: a run's best network, else its last.
 
     Raises:
-        MsposeError: neither a `.keras` file nor a run folder that holds one.
+        MsposeError: neither a `.keras` file, nor a run folder that holds one, nor a released name.
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".keras":
         return path
     if not path.exists():
-        raise MsposeError(f"{path}: no such file or folder; expected a run folder or a .keras file")
+        if str(path) in released():
+            return released()[str(path)]
+        raise MsposeError(
+            f"{path}: no such file or folder; expected a run folder, a .keras file, or a released network: "
+            f"{', '.join(released())}"
+        )
     for name in (BEST, LAST):
         if (path / name).is_file():
             return path / name
@@ -99,6 +113,8 @@ def load(path: str | Path) -> tuple[keras.Model, Facts]:
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise MsposeError(f"{file}: damaged or not a .keras file ({error}); copy it again") from error
     import keras
+
+    import keras_mspose.layers  # noqa: F401  its classes are what Keras looks for
 
     read = Facts.from_dict(facts, str(file))
     try:

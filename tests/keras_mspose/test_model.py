@@ -1,5 +1,7 @@
 """The network is the paper's, inference keeps what the answer needs, and a file gives the same network back."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -174,6 +176,32 @@ def test_keras_loads_the_file_without_custom_objects(saved: Path, tiny_model: ke
     crops = _crops(2, 64, 64, 3)
     again = keras.saving.load_model(saved)
     np.testing.assert_array_equal(again(crops)["regression"], tiny_model(crops)["regression"])
+
+
+def test_loading_needs_no_other_import(saved: Path) -> None:
+    code = f"from keras_mspose import saved_model; saved_model.load({str(saved)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_the_file_holds_weights_and_no_optimizer(tiny_config: ModelConfig, tmp_path: Path) -> None:
+    model = build_model(tiny_config, 16)
+    facts = saved_model.Facts(MPII16, "pckh", RunConfig(model=tiny_config))
+    saved_model.save(model, tmp_path / "plain.keras", facts)
+    model.compile(optimizer="adam", loss={name: "mse" for name in model.output_names})
+    model.optimizer.build(model.trainable_variables)
+    saved_model.save(model, tmp_path / "trained.keras", facts)
+    sizes = [(tmp_path / name).stat().st_size for name in ("plain.keras", "trained.keras")]
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_a_released_name_is_found_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = saved_model.find("lsp14-small")
+    assert file.is_file() and file.stat().st_size < 8e6
+    (tmp_path / "lsp14-small").mkdir()  # a folder of one's own comes first
+    with pytest.raises(MsposeError, match="not a run"):
+        saved_model.find("lsp14-small")
 
 
 def test_files_that_are_no_network_are_refused(tmp_path: Path, saved: Path) -> None:
