@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "mspose evaluate runs/lsp --data data/lsp --flip --json accuracy.json",
         _evaluate,
     )
-    evaluate.add_argument("model", type=Path, help="run folder or .keras file")
+    evaluate.add_argument("model", type=Path, help="run folder, .keras file, or lsp14-small")
     evaluate.add_argument("--data", type=Path, required=True, help="record folder")
     evaluate.add_argument("--split", help="default: the run's validation split")
     evaluate.add_argument(
@@ -131,10 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     predict = add(
         "predict",
         "Find the pose of the person in each photograph.",
-        "mspose predict runs/lsp photo.jpg --out poses",
+        "mspose predict lsp14-small photo.jpg --out poses",
         _predict,
     )
-    predict.add_argument("model", type=Path, help="run folder or .keras file")
+    predict.add_argument("model", type=Path, help="run folder, .keras file, or lsp14-small")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="photographs, or folders of them")
     predict.add_argument("--out", type=Path, required=True, help="folder for keypoints.json and the drawn pictures")
     predict.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: the whole image)")
