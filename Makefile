@@ -13,7 +13,7 @@ fast:
 
 # The long forms: many kills, many damaged inputs. The log of the last run is kept in docs/stress.log.
 stress:
-	pytest -m stress 2>&1 | tee docs/stress.log
+	pytest --no-header -m stress 2>&1 | tee docs/stress.log
 
 # On a machine with a GPU: fit, mixed precision, resume and export on it.
 gpu:

@@ -4,7 +4,7 @@
 
 A: batches carry keypoints and the loss draws the heatmaps of every head (what the package does).
 B: the pipeline draws the heatmaps of every scale, in parallel, and the loss compares with them.
-The ratio B / A is what to read; steps a second depend on the machine.
+The ratio A / B is what to read; steps a second depend on the machine.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def main() -> None:
         network = keras.models.clone_model(model)
         network.compile(optimizer=Adam(1e-4), loss=losses)
         network.optimizer.build(network.trainable_variables)
-        network.fit(batches, steps_per_epoch=2, verbose=0)
+        network.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
         runs[name] = (network, batches)
     best = dict.fromkeys(ways, float("inf"))
     for number in range(options.rounds):
         for name, (network, batches) in runs.items():
             started = time.monotonic()
-            network.fit(batches, steps_per_epoch=options.steps, verbose=0)
+            network.fit(batches, steps_per_epoch=options.steps, shuffle=False, verbose=0)
             seconds = (time.monotonic() - started) / options.steps
             best[name] = min(best[name], seconds)
             print(f"round {number + 1}  {name:12}  {1 / seconds:6.2f} steps/s", flush=True)

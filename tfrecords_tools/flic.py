@@ -12,15 +12,13 @@ sides of a person seen from behind the other way round than one trained on MPII 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import FLIC11
-from tfrecords_tools import writer
+from tfrecords_tools import matlab, writer
 
 MAT_NAME = "examples.mat"
 COLUMNS = {  # of coords, from 0
@@ -89,15 +87,12 @@ def read(path: Path, images: Path) -> tuple[list[tuple[str, Person]], int]:
     """
     if not path.is_file():
         raise MsposeError(f"{path}: missing; give the folder that holds {MAT_NAME} and images/")
-    try:
-        found = loadmat(path, squeeze_me=True, variable_names=["examples"])
-    except Exception as error:  # scipy raises types of many kinds for a file that is not MATLAB's
-        raise MsposeError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
-    if "examples" not in found or found["examples"].dtype.names is None:
+    examples = matlab.load(path, "examples", squeeze_me=True)
+    if examples is None or examples.dtype.names is None:
         raise MsposeError(f"{path}: no struct `examples`; expected FLIC's {MAT_NAME}")
     persons: list[tuple[str, Person]] = []
     left_out = 0
-    for number, entry in enumerate(np.atleast_1d(found["examples"]), 1):
+    for number, entry in enumerate(np.atleast_1d(examples), 1):
         try:
             split, person = _person(entry, number, images)
         except (TypeError, ValueError, IndexError) as error:
@@ -129,7 +124,4 @@ def _person(entry: np.void, number: int, images: Path) -> tuple[str | None, Pers
 
 
 def _split(entry: np.void) -> str | None:
-    def said(field: str) -> Any:
-        return bool(entry[field])
-
-    return "train" if said("istrain") else "test" if said("istest") else None
+    return "train" if entry["istrain"] else "test" if entry["istest"] else None

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
-from tfrecords_tools import writer
+from tfrecords_tools import matlab, writer
 
 LSP_TRAIN = 1000
 EXTENDED_VAL_SHARE = 0.1
@@ -96,13 +95,9 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
     """
     if not path.is_file():
         raise MsposeError(f"{path}: missing; give the folder that holds joints.mat and images/")
-    try:
-        found = loadmat(path, variable_names=["joints"])
-    except Exception as error:  # scipy raises types of many kinds for a file that is not MATLAB's
-        raise MsposeError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
-    if "joints" not in found:
+    joints = matlab.load(path, "joints")
+    if joints is None:
         raise MsposeError(f"{path}: no variable `joints`; expected LSP's or LSP Extended's joints.mat")
-    joints = found["joints"]
     extended = joints.shape[:2] == (14, 3)
     if joints.ndim != 3 or not (extended or joints.shape[:2] == (3, 14)) or joints.dtype.kind not in "fiu":
         raise MsposeError(

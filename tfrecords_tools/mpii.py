@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import MPII16
-from tfrecords_tools import mpii_json, writer
+from tfrecords_tools import matlab, mpii_json, writer
 
 MAT_NAME = "mpii_human_pose_v1_u12_1.mat"
 JSON_NAMES = ("mpii_annotations.json.gz", "mpii_annotations.json")
@@ -104,11 +103,7 @@ def read(
     Raises:
         MsposeError: unreadable, without `RELEASE`, or an entry without a name or with a joint that MPII does not have.
     """
-    try:
-        found = loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["RELEASE"])
-    except Exception as error:  # scipy raises types of many kinds for a file that is not MATLAB's
-        raise MsposeError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
-    release = found.get("RELEASE")
+    release = matlab.load(path, "RELEASE", squeeze_me=True, struct_as_record=False)
     entries, in_training = _items(_get(release, "annolist")), _items(_get(release, "img_train"))
     if not entries or len(in_training) != len(entries):
         raise MsposeError(
