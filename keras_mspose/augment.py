@@ -23,6 +23,7 @@ class Draw(NamedTuple):
         shift: (2,) shift of the box's centre, as a share of its side.
         flip: () bool.
         colour: (3,) factor of each colour channel.
+        whole_image: () bool, the crop is cut about the photograph instead of the person.
     """
 
     scale: tf.Tensor
@@ -30,6 +31,7 @@ class Draw(NamedTuple):
     shift: tf.Tensor
     flip: tf.Tensor
     colour: tf.Tensor
+    whole_image: tf.Tensor
 
 
 def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
@@ -38,7 +40,7 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
     Args:
         seed: (2,) int, unlike for every person and epoch.
     """
-    r = tf.random.stateless_uniform([9], seed, -1.0, 1.0)
+    r = tf.random.stateless_uniform([10], seed, -1.0, 1.0)
     turned = r[2] < 2 * config.rotation_share - 1
     return Draw(
         scale=1.0 + config.scale * r[0],
@@ -46,6 +48,7 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
         shift=config.translation * r[3:5],
         flip=r[5] < 2 * config.flip - 1,
         colour=1.0 + config.colour * r[6:9],
+        whole_image=r[9] < 2 * config.whole_image - 1,
     )
 
 

@@ -66,6 +66,8 @@ class AugmentConfig:
         translation: largest shift of the crop, either way, as a share of the box's side.
         flip: share of the crops that are mirrored.
         colour: each colour channel is multiplied by a factor between 1 - colour and 1 + colour.
+        whole_image: share of the crops that show the whole photograph instead of the person's box, for networks that
+            are to find a person without one; only for photographs of one person.
     """
 
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.25
@@ -74,6 +76,7 @@ class AugmentConfig:
     translation: NonNegative = 0.0
     flip: Share = 0.5
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    whole_image: Share = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)

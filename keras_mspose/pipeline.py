@@ -168,7 +168,8 @@ def augmented_crop(
     settings: AugmentConfig = config.data.augment
     size = config.model.input_size
     drawn = augment.draw(settings, seeds)
-    center, side = person_box(person, config.data.box)
+    own, whole = person_box(person, config.data.box), person_box(person, "image")
+    center, side = (tf.where(drawn.whole_image, w, o) for w, o in zip(whole, own, strict=True))
     matrix = geometry.crop_transform(
         center + drawn.shift * side, side / drawn.scale, size, rotation=drawn.rotation, flip=drawn.flip
     )

@@ -10,7 +10,9 @@ from keras_mspose import augment, pipeline
 from keras_mspose.config import AugmentConfig, from_dict
 from keras_mspose.skeleton import LSP14
 
-SETTINGS = AugmentConfig(scale=0.3, rotation=40.0, rotation_share=0.6, translation=0.1, flip=0.25, colour=0.2)
+SETTINGS = AugmentConfig(
+    scale=0.3, rotation=40.0, rotation_share=0.6, translation=0.1, flip=0.25, colour=0.2, whole_image=0.15
+)
 DRAWS = 4000
 
 
@@ -52,19 +54,20 @@ def test_limits_are_respected_and_used(draws: augment.Draw) -> None:
 def test_shares_are_respected(draws: augment.Draw) -> None:
     assert np.mean(draws.rotation != 0) == pytest.approx(0.6, abs=0.03)
     assert np.mean(draws.flip) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(draws.whole_image) == pytest.approx(0.15, abs=0.03)
 
 
 def test_what_is_drawn_for_one_thing_says_nothing_of_another(draws: augment.Draw) -> None:
-    columns = np.column_stack([draws.scale, draws.rotation, draws.shift, draws.flip, draws.colour])
+    columns = np.column_stack([draws.scale, draws.rotation, draws.shift, draws.flip, draws.colour, draws.whole_image])
     correlation = np.corrcoef(columns.astype(float), rowvar=False) - np.eye(columns.shape[1])
     assert np.abs(correlation).max() < 0.07
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_shares_of_nothing_and_of_all(share: float) -> None:
-    config = AugmentConfig(rotation=40.0, rotation_share=share, flip=share)
+    config = AugmentConfig(rotation=40.0, rotation_share=share, flip=share, whole_image=share)
     found = [augment.draw(config, tf.constant([i, 0])) for i in range(50)]
-    assert {bool(d.flip) for d in found} == {bool(share)}
+    assert {bool(d.flip) for d in found} == {bool(d.whole_image) for d in found} == {bool(share)}
     assert {float(d.rotation) != 0 for d in found} == {bool(share)}
 
 

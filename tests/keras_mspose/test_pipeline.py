@@ -131,6 +131,17 @@ def test_each_person_appears_once_an_epoch_in_an_order_of_its_own(dots) -> None:
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
+def test_whole_image_crops_are_cut_about_the_photograph_as_often_as_asked(dots) -> None:
+    config = _config({**PLAIN, "whole_image": 0.5}, steps_per_epoch=3)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, box="joints"))
+    targets = [t for _, found in _train(dots, config, epochs=4) for t in found["a"]]
+    # About the joints, their larger side is 1 / 1.25 of the crop; the photograph shows them smaller.
+    spans = np.array([np.ptp(t[:, :2], axis=0).max() for t in targets])
+    assert 10 < np.sum(np.abs(spans - 64 / 1.25) < 1) < 38
+    whole = [t[None] for t, span in zip(targets, spans, strict=True) if span < 64 / 1.25 - 1]
+    assert len(_who(dots, [(None, {"a": w}) for w in whole])) == len(whole)
+
+
 def test_the_last_smaller_batch_is_left_out(dots) -> None:
     batches, steps = pipeline.training_batches(dots.records, _config(PLAIN, batch_size=5), ["a"])
     assert steps == 2
