@@ -182,7 +182,7 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
     from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
 
     def floats(values: Any) -> Feature:
-        return Feature(float_list=FloatList(value=np.asarray(values, np.float32).ravel()))
+        return Feature(float_list=FloatList(value=np.asarray(values, np.float64).ravel().tolist()))
 
     def ints(*values: int) -> Feature:
         return Feature(int64_list=Int64List(value=values))

@@ -63,7 +63,7 @@ def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
 
 
 def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
-    """A photograph's JPEG bytes and (width, height), after decoding all of it once, as training will."""
+    """A photograph's JPEG bytes and (width, height), after reading all of it once, as training will."""
     import tensorflow as tf
 
     try:
@@ -71,8 +71,9 @@ def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
             # MPO is a JPEG with further pictures behind it, which decoders pass over
             if photograph.format in ("JPEG", "MPO") and photograph.mode in ("RGB", "L"):
                 # A file cut in half has a whole header; and Pillow reads some damaged files that TensorFlow refuses.
-                height, width, _ = tf.io.decode_jpeg(data, channels=3).shape
-                return data, (width, height)
+                # At an eighth of its size all of the file is still read, at half the cost.
+                tf.io.decode_jpeg(data, channels=3, ratio=8)
+                return data, photograph.size
     except tf.errors.InvalidArgumentError as error:
         raise BadRecord("broken image (not a whole JPEG file)") from error
     except Exception as error:  # Pillow's decoders raise types of many kinds

@@ -16,7 +16,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +32,8 @@ from tfrecords_tools.encoding import BadRecord, encode_person
 from tfrecords_tools.unfinished import Unfinished
 
 SHOWN = 5  # skipped persons that are printed by name; dataset.json names them all
-AHEAD = 4  # persons in the window, for each thread
+GROUP = 8  # persons that a thread encodes in a row: handing over each costs more than a small JPEG's decoding
+AHEAD = 2  # groups in the window, for each thread
 
 T = TypeVar("T")
 Job = Any  # what a converter makes a person of; most list persons themselves
@@ -180,7 +181,7 @@ def _identity(job: Job) -> bytes:
     if not isinstance(job, Person):
         return repr(job).encode()
     image = str(job.image) if isinstance(job.image, Path) else hashlib.sha256(job.image).hexdigest()
-    rest = astuple(replace(job, keypoints=None, image=image))
+    rest = {**vars(job), "keypoints": None, "image": image}
     return repr(rest).encode() + np.asarray(job.keypoints).tobytes()
 
 
@@ -195,23 +196,28 @@ def _encode_all(
     workers = workers or min(os.cpu_count() or 1, 8)
     waiting: deque = deque()
 
-    def first() -> tuple[Person, bytes | str]:
-        person, future = waiting.popleft()
-        try:
-            return person, future.result()
-        except BadRecord as error:
-            if not skip_bad:
-                where = person.image if isinstance(person.image, Path) else person.image_name
-                raise MsposeError(f"{where}: {error}; mend it, or pass --skip-bad to leave such persons out") from error
-            return person, str(error)
+    def encoded(group: list[Person]) -> list[tuple[Person, bytes | str]]:
+        found = []
+        for person in group:
+            try:
+                found.append((person, encode_person(person, skeleton, crop)))
+            except BadRecord as error:
+                if not skip_bad:
+                    name = person.image if isinstance(person.image, Path) else person.image_name
+                    raise MsposeError(
+                        f"{name}: {error}; mend it, or pass --skip-bad to leave such persons out"
+                    ) from error
+                found.append((person, str(error)))
+        return found
 
+    everyone = iter(persons)
     with ThreadPoolExecutor(workers) as pool:
-        for person in persons:
-            waiting.append((person, pool.submit(encode_person, person, skeleton, crop)))
+        while group := list(islice(everyone, GROUP)):
+            waiting.append(pool.submit(encoded, group))
             if len(waiting) > AHEAD * workers:
-                yield first()
+                yield from waiting.popleft().result()
         while waiting:
-            yield first()
+            yield from waiting.popleft().result()
 
 
 def _write_shard(path: Path, encoded: Iterator[tuple[Person, bytes | str]]) -> dict[str, Any]:
