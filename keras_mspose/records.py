@@ -217,7 +217,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         keypoints: K, the number of keypoints of the skeleton.
 
     Returns:
-        `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
+        `format`, `image`, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
         `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `crop` (3,), see `Person`.
         Lengths are in pixels of `image`.
@@ -226,6 +226,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
 
     one = tf.io.FixedLenFeature
     fields = {
+        "format": one([], tf.string, ""),
         "image": one([], tf.string),
         "image/name": one([], tf.string),
         "image/size": one([2], tf.int64),
@@ -241,6 +242,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     }
     found = tf.io.parse_single_example(serialized, fields)
     return {
+        "format": found["format"],
         "image": found["image"],
         "image_name": found["image/name"],
         "image_size": tf.cast(found["image/size"], tf.float32),
@@ -267,6 +269,8 @@ def damage_named(data: RecordSet, split: str) -> Iterator[None]:
 
     try:
         yield
+    except UnicodeDecodeError as error:  # TensorFlow cannot say that it is no Example: its message holds the bytes
+        raise MsposeError(f"{data.folder}: a damaged record in split {split!r}; convert again") from error
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         message = " ".join(str(error.message).split())
         ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
