@@ -77,7 +77,16 @@ def add_data_sets(convert: argparse.ArgumentParser) -> None:
         _mpii,
         source="folder with mpii_human_pose_v1_u12_1.mat (or JSON) and images/",
     )
-    mpii.add_argument("--json", type=Path, help="annotation in the JSON form, instead of the one found beside")
+    mpii.add_argument(
+        "--json",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="convert these JSON files, of either form, and take from the .mat only what they lack",
+    )
+    mpii.add_argument(
+        "--heads", type=Path, metavar="FILE", help="head boxes of the validation split, as detections_our_format.mat"
+    )
 
     add(
         "flic",
@@ -141,7 +150,7 @@ def _lsp(options: argparse.Namespace) -> RecordSet:
 def _mpii(options: argparse.Namespace) -> RecordSet:
     from tfrecords_tools import mpii
 
-    return mpii.convert(options.source, options.out, json=options.json, **_writing(options))
+    return mpii.convert(options.source, options.out, json=options.json, heads=options.heads, **_writing(options))
 
 
 def _flic(options: argparse.Namespace) -> RecordSet:
