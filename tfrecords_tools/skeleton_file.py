@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from keras_mspose.errors import MsposeError
@@ -16,22 +16,8 @@ from keras_mspose.skeleton import SKELETONS, Skeleton
 
 NAMES = ("skeleton.yaml", "skeleton.yml", "skeleton.json")
 SUFFIXES = (".yaml", ".yml", ".json")
-Name = Annotated[str, Field(min_length=1)]
-Pair = tuple[Name, Name]
-
-
-@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
-class _Form:
-    """The file's keys: those of `Skeleton`, of which only the first two must be there."""
-
-    name: Name
-    keypoints: Annotated[tuple[Name, ...], Field(min_length=1)]
-    flip_pairs: tuple[Pair, ...] | None = None
-    limbs: tuple[Pair, ...] | None = None
-    groups: dict[str, tuple[Name, ...]] | None = None
-    unscored: tuple[Name, ...] | None = None
-    torso: Pair | None = None
-    head: Pair | None = None
+# a skeleton that refuses other keys and other types than its own, with all of them named
+_Form = dataclass(Skeleton, frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 
 
 def load(path: Path) -> Skeleton:
@@ -49,7 +35,7 @@ def load(path: Path) -> Skeleton:
         )
     try:
         data: Any = yaml.safe_load(path.read_bytes())  # JSON is YAML too
-    except (OSError, yaml.YAMLError, ValueError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise MsposeError(f"{path}: not readable as YAML or JSON: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise MsposeError(f"{path}: holds a {type(data).__name__}, expected keys such as name and keypoints")
@@ -58,13 +44,11 @@ def load(path: Path) -> Skeleton:
         form = TypeAdapter(_Form).validate_json(json.dumps({str(k): v for k, v in data.items()}, default=str))
     except ValidationError as error:
         raise MsposeError(f"{path}: {'; '.join(_say(e) for e in error.errors())}") from error
-    except (TypeError, ValueError, RecursionError) as error:
+    except (MsposeError, TypeError, ValueError, RecursionError) as error:
         raise MsposeError(f"{path}: {' '.join(str(error).split())}") from error
-    given = {key: value for key in _Form.__dataclass_fields__ if (value := getattr(form, key)) is not None}
-    try:
-        return Skeleton(**given)
-    except MsposeError as error:
-        raise MsposeError(f"{path}: {error}") from error
+    if not all(form.keypoints):
+        raise MsposeError(f"{path}: keypoints: a name is empty")
+    return Skeleton(**{key: getattr(form, key) for key in Skeleton.__dataclass_fields__})
 
 
 def _say(error: Any) -> str:
@@ -72,6 +56,6 @@ def _say(error: Any) -> str:
     if error["type"] == "missing":
         return f"no key `{key}`"
     if error["type"] == "unexpected_keyword_argument":
-        near = difflib.get_close_matches(key, _Form.__dataclass_fields__, 1)
+        near = difflib.get_close_matches(key, Skeleton.__dataclass_fields__, 1)
         return f"unknown key `{key}`" + (f", did you mean `{near[0]}`?" if near else "")
     return f"{key}: {error['msg']} (got {error['input']!r})"

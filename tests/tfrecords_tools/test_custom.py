@@ -330,3 +330,27 @@ def test_command_with_files_elsewhere(source, tmp_path, capsys):
     data = RecordSet.load(tmp_path / "out")
     assert data.options == {"one_based": True, "val_share": 0.5, "seed": 3}
     assert sum(split["persons"] for split in data.splits.values()) == 2
+
+
+PIECES = st.sampled_from(
+    ["image", "a.jpg", "wrist_x", "tip_y", "box_x", "split", "1", "-2.5", "1e9", "nan", "", "null"]
+)
+MARKS = st.sampled_from(
+    [",", ";", "\n", '"', "{", "}", "[", "]", ":", '{"image": "a.jpg", "keypoints": ', HEADER, "\r\n"]
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES | MARKS | st.text(max_size=3), max_size=30).map("".join) | st.binary(max_size=60))
+def test_whatever_a_file_holds_is_read_or_refused_in_one_line(tmp_path: Path, content: str | bytes) -> None:
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    for name, start in (("p.csv", HEADER.encode() + b"\n"), ("p.jsonl", b"")):
+        for text in (data, start + data):
+            (tmp_path / name).write_bytes(text)
+            try:
+                rows = list(custom_form.read(tmp_path / name, SKELETON))
+                people = [person_of(row, SKELETON, tmp_path, tmp_path / name)[1] for row in rows]
+            except MsposeError as error:
+                assert "\n" not in str(error) and str(tmp_path / name) in str(error)
+            else:
+                assert all(np.isfinite(person.keypoints).all() for person in people)

@@ -47,7 +47,8 @@ def test_known_skeletons_by_name() -> None:
     [
         ("keypoints: [a]", "no key `name`"),
         ("name: x", "no key `keypoints`"),
-        ("name: x\nkeypoints: []", "keypoints: .*at least 1"),
+        ("name: x\nkeypoints: []", "skeleton x: keypoint names must be given"),
+        ("name: x\nkeypoints: ['']", "keypoints: a name is empty"),
         ("name: x\nkeypoints: nose", r"keypoints: .*\(got 'nose'\)"),
         ("name: x\nkeypoints: [yes, no]", r"keypoints.0: .*string \(got True\)"),
         ("name: 3\nkeypoints: [a]", r"name: .*string \(got 3\)"),
