@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_mspose import __version__
+from keras_mspose import __version__, cli_convert
 from keras_mspose.errors import MsposeError
 
 
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(
-        name: str, about: str, example: str, run: Callable[[argparse.Namespace], int | None]
+        name: str, about: str, example: str, run: Callable[[argparse.Namespace], int | None] | None
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name,
@@ -65,19 +65,11 @@ def _parser() -> argparse.ArgumentParser:
 
     convert = add(
         "convert",
-        "Turn a data set as downloaded into a record folder.",
-        "mspose convert lsp LSPET --out data/lsp --split 1-9000:train,9001-10000:val",
-        _convert,
+        "Turn a data set as downloaded, or your own keypoints, into a record folder.",
+        "mspose convert lsp LSPET --out data/lsp\n  mspose convert lsp --help",
+        None,
     )
-    convert.add_argument("dataset", choices=("lsp", "mpii", "flic", "coco", "synthetic"), help="whose files they are")
-    convert.add_argument("source", nargs="?", type=Path, help="folder as downloaded; none for synthetic")
-    convert.add_argument("--out", type=Path, required=True, help="record folder to write")
-    convert.add_argument("--split", help="lsp: ranges of person numbers, such as 1-900:train,901-1000:val")
-    convert.add_argument("--json", type=Path, help="mpii: annotation in the JSON form, instead of the one found beside")
-    convert.add_argument("--persons", type=int, default=3000, help="synthetic: training persons (default 3000)")
-    convert.add_argument("--seed", type=int, default=0, help="synthetic: seed of the persons")
-    convert.add_argument("--skip-bad", action="store_true", help="leave out broken images, counted and named")
-    convert.add_argument("--overwrite", action="store_true", help="replace the record folder that is there")
+    cli_convert.add_data_sets(convert)
 
     inspect = add(
         "inspect",
@@ -179,34 +171,6 @@ def _demo(options: argparse.Namespace) -> int:
 
     run_demo(folder, render=synthetic.convert, export=export_run)
     return 0 if folder.figures["export"]["good"] else 1
-
-
-def _convert(options: argparse.Namespace) -> None:
-    _load_tensorflow()
-    if options.dataset == "synthetic":
-        from tfrecords_tools import synthetic
-
-        synthetic.convert(options.out, persons=options.persons, seed=options.seed, overwrite=options.overwrite)
-        return
-    if options.source is None:
-        raise MsposeError(f"convert {options.dataset} needs the folder as downloaded")
-    common = {"skip_bad": options.skip_bad, "overwrite": options.overwrite}
-    if options.dataset == "lsp":
-        from tfrecords_tools import lsp
-
-        lsp.convert(options.source, options.out, split=options.split, **common)
-    elif options.dataset == "mpii":
-        from tfrecords_tools import mpii
-
-        mpii.convert(options.source, options.out, json=options.json, **common)
-    elif options.dataset == "flic":
-        from tfrecords_tools import flic
-
-        flic.convert(options.source, options.out, **common)
-    else:
-        from tfrecords_tools import coco
-
-        coco.convert(options.source, options.out, **common)
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """PCK and PCKh in NumPy: what `evaluate` prints. Loads no TensorFlow.
 
 A keypoint is right when its distance to the truth, divided by the person's reference length, is at most the threshold.
-PCKh divides by the head size (0.6 * the head box's diagonal), PCK by the torso. Labelled keypoints count, occluded ones
+PCKh divides by the head size (0.6 * the head box's diagonal), PCK by the torso, PCK-box by the side of the person box:
+that is for hands, animals and things, which have neither head size nor torso. Labelled keypoints count, occluded ones
 too; persons without a reference length do not. Totals leave out the skeleton's `unscored` keypoints.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from keras_mspose.records import METRICS
 from keras_mspose.skeleton import Skeleton
 
-THRESHOLDS = {"pckh": 0.5, "pck": 0.2}
+THRESHOLDS = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Accuracy:
     """Percentages of right keypoints.
 
     Attributes:
-        metric: `PCKh` or `PCK`.
+        metric: `PCKh`, `PCK` or `PCK-box`.
         threshold: distances up to this share of the reference length are right.
         joints: by keypoint name; NaN where no person counts.
         counts: labelled keypoints that were counted, by keypoint name.
@@ -80,7 +81,7 @@ def accuracy(distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: 
     """Score normalised distances (P, K), as `normalised_distances` gives them.
 
     Args:
-        metric: `pckh` or `pck`; names the result and its usual threshold.
+        metric: `pckh`, `pck` or `pck_box`; names the result and its usual threshold.
     """
     threshold = THRESHOLDS[metric] if threshold is None else threshold
     counted = ~np.isnan(distances)

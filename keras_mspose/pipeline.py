@@ -144,8 +144,11 @@ def person_box(person: dict[str, tf.Tensor], rule: str) -> tuple[tf.Tensor, tf.T
 
 
 def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skeleton) -> tf.Tensor:
-    """() length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso; 0 where
-    the person has none and is not counted."""
+    """() length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso, `pck_box`
+    the side of the box that `person_box` gives by `record`; 0 where the person has none and is not counted."""
+    if metric == "pck_box":
+        _, side = person_box(person, "record")
+        return tf.where(side > 1, side, 0.0)  # 1: the box about a single keypoint, which has no size
     if metric == "pckh" or skeleton.torso is None:
         return person["head_size"]
     a, b = (person["keypoints"][skeleton.index(name)] for name in skeleton.torso)

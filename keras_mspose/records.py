@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
-METRICS = {"pckh": "PCKh", "pck": "PCK"}
+METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
 Count = Annotated[int, Field(ge=0)]
 WHOLE = (0.0, 0.0, 1.0)  # the crop of a record that holds the whole photograph
 
@@ -81,7 +81,7 @@ class _Index:
     """The form of `dataset.json`."""
 
     name: str
-    metric: Literal["pckh", "pck"]
+    metric: Literal["pckh", "pck", "pck_box"]
     skeleton: dict[str, Any]
     splits: dict[str, _Split]
     source: str = ""
@@ -94,7 +94,7 @@ class RecordSet:
     """What `dataset.json` says about a record folder.
 
     `splits` maps a split's name to `{"persons": int, "images": int, "shards": [{"file", "persons", "sha256"}]}`.
-    `metric` is the data set's usual accuracy: `pckh` (head size) or `pck` (torso).
+    `metric` is the data set's usual accuracy: `pckh` (head size), `pck` (torso) or `pck_box` (person box).
     """
 
     folder: Path

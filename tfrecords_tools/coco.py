@@ -18,7 +18,7 @@ import numpy as np
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import COCO17
-from tfrecords_tools import writer
+from tfrecords_tools import photographs, writer
 
 SPLITS = {"train": "train2017", "val": "val2017"}
 BOX_MARGIN = 1.25
@@ -123,12 +123,11 @@ def _person(entry: dict[str, Any], names: dict[Any, str], images: Path) -> Perso
     if entry["image_id"] not in names:
         raise ValueError(f"image_id {entry['image_id']} is no image of this file")
     name = names[entry["image_id"]]
-    if name != Path(name).name:
-        raise ValueError(f"file_name {name!r} is not a plain file name")
     x, y, width, height = (float(v) for v in entry["bbox"])
     if not (width > 0 and height > 0):
         raise ValueError(f"bbox {entry['bbox']} has no size")
     # COCO's box spans x to x + width in pixel edges; its first pixel's centre is 0.5 inside
     box = (x + width / 2 - 0.5, y + height / 2 - 0.5, BOX_MARGIN * max(width, height))
     area = float(entry.get("area", width * height))
-    return Person(name, keypoints.reshape(-1, 3), images / name, box, person_id=int(entry["id"]), area=area)
+    image = photographs.inside(images, name)
+    return Person(name, keypoints.reshape(-1, 3), image, box, person_id=int(entry["id"]), area=area)

@@ -18,7 +18,7 @@ import numpy as np
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import FLIC11
-from tfrecords_tools import matlab, writer
+from tfrecords_tools import matlab, photographs, writer
 
 MAT_NAME = "examples.mat"
 COLUMNS = {  # of coords, from 0
@@ -117,10 +117,8 @@ def _person(entry: np.void, number: int, images: Path) -> tuple[str | None, Pers
     center = (torso[:2] + torso[2:]) / 2 - 1
     side = BOX_OVER_TORSO * (torso[3] - torso[1])
     name = str(entry["filepath"])
-    if name != Path(name).name:
-        raise ValueError(f"filepath {name!r} is not a plain file name")
     box = (float(center[0]), float(center[1]), float(side))
-    return _split(entry), Person(name, keypoints, images / name, box, person_id=number)
+    return _split(entry), Person(name, keypoints, photographs.inside(images, name), box, person_id=number)
 
 
 def _split(entry: np.void) -> str | None:

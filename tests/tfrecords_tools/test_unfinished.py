@@ -10,11 +10,11 @@ import pytest
 from filelock import FileLock
 
 from keras_mspose.errors import MsposeError
-from keras_mspose.records import Person
+from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
 from tfrecords_tools import writer
 
-FILES = 4
+FILES, EACH = 4, 16
 
 
 class Stop(BaseException):
@@ -42,8 +42,8 @@ def make(jpeg):
 
 def write(out: Path, make, **options) -> None:
     fixed = {"name": "own", "skeleton": LSP14, "metric": "pck", "source": "here", "options": {}}
-    jobs = [("val", number) for number in range(4 * FILES)]
-    writer.write(jobs, out, make=make, persons_per_shard=4, workers=1, **{**fixed, **options})
+    jobs = [("val", number) for number in range(EACH * FILES)]
+    writer.write(jobs, out, make=make, persons_per_shard=EACH, workers=1, **{**fixed, **options})
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -60,7 +60,7 @@ def whole(tmp_path: Path, make) -> dict[str, bytes]:
 @pytest.fixture
 def stopped(tmp_path: Path, make, whole) -> Path:
     """OUT of a conversion that was stopped in its third file."""
-    make.stop_at = 14
+    make.stop_at = 56
     with pytest.raises(Stop):
         write(tmp_path / "out", make)
     make.stop_at = None
@@ -71,13 +71,13 @@ def test_the_same_call_goes_on_and_ends_with_the_same_bytes(stopped: Path, make,
     assert not stopped.exists()
     write(stopped, make)
     assert "going on: 2 of 4 record files are finished" in capsys.readouterr().err
-    assert make.made == list(range(8, 16))  # nobody of the finished files again
+    assert make.made == list(range(32, 64))  # nobody of the finished files again
     assert content(stopped) == whole
     assert not stopped.with_name("out.partial").exists()
 
 
 def test_it_says_what_is_kept(tmp_path: Path, make, capsys) -> None:
-    make.stop_at = 14
+    make.stop_at = 56
     with pytest.raises(Stop):
         write(tmp_path / "out", make)
     assert "2 of 4 record files are kept in" in capsys.readouterr().err
@@ -100,13 +100,13 @@ def test_files_that_are_not_what_they_were_are_written_again(damage: str, stoppe
     else:
         mark.write_text(mark.read_text()[:10])
     write(stopped, make)
-    assert make.made == [*range(4, 8), *range(8, 16)]
+    assert make.made == [*range(16, 32), *range(32, 64)]
     assert content(stopped) == whole
 
 
 def test_another_conversion_begins_anew(stopped: Path, make) -> None:
     write(stopped, make, options={"colour": "none"})
-    assert make.made == list(range(16))
+    assert make.made == list(range(64))
 
 
 def test_two_at_once_are_refused(stopped: Path, make) -> None:
@@ -116,7 +116,7 @@ def test_two_at_once_are_refused(stopped: Path, make) -> None:
     ):
         write(stopped, make)
     write(stopped, make)
-    assert make.made == list(range(8, 16))
+    assert make.made == list(range(32, 64))
 
 
 def _hold(lock: str, held) -> None:
@@ -148,30 +148,20 @@ def test_a_folder_of_that_name_is_left_alone(tmp_path: Path, make) -> None:
 
 
 def test_persons_left_out_are_looked_at_again_without_skip_bad(tmp_path: Path, jpeg) -> None:
-    (tmp_path / "images").mkdir()
-    persons = []
-    for i in range(8):
-        path = tmp_path / f"images/{i}.jpg"
-        path.write_bytes(jpeg(i) if i != 1 else b"broken")
-        persons.append(("val", Person(path.name, np.full((14, 3), 2.0), path, person_id=i)))
-    fixed = {"name": "own", "skeleton": LSP14, "metric": "pck", "source": "here", "options": {}, "persons_per_shard": 4}
-    persons[6][1].image.write_bytes(b"broken too")
-    stop = tmp_path / "images/7.jpg"
-    stop.unlink()
-    stop.mkdir()  # cannot be read, which only the second file's encoding finds
+    broken, stop = 1, 56
 
-    def stops(jobs: Iterator[tuple[str, Person]]) -> Iterator[Person]:
-        for _, person in jobs:
-            if person.person_id == 7:
+    def persons(jobs: Iterator[tuple[str, int]]) -> Iterator[Person]:
+        for _, number in jobs:
+            if number == stop:
                 raise Stop
-            yield person
+            yield Person(f"{number}.jpg", np.full((14, 3), 2.0), b"no photograph" if number == broken else jpeg(number))
 
     with pytest.raises(Stop):
-        writer.write(persons, tmp_path / "out", make=stops, skip_bad=True, workers=1, **fixed)
-    stop.rmdir()
-    stop.write_bytes(jpeg(7))
+        write(tmp_path / "out", persons, skip_bad=True)
+    stop = None
     with pytest.raises(MsposeError, match=r"1\.jpg: broken image"):
-        writer.write(persons, tmp_path / "out", **fixed)
-    found = writer.write(persons, tmp_path / "out", skip_bad=True, **fixed)
-    assert [s["image"] for s in found.notes["skipped"]] == ["1.jpg", "6.jpg"]
-    assert found.persons("val") == 6
+        write(tmp_path / "out", persons)
+    write(tmp_path / "out", persons, skip_bad=True)
+    found = RecordSet.load(tmp_path / "out")
+    assert [s["image"] for s in found.notes["skipped"]] == ["1.jpg"]
+    assert found.persons("val") == EACH * FILES - 1
