@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from keras_mspose import yaml_text
 from keras_mspose.errors import MsposeError
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -217,9 +217,9 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
     else:
         raise MsposeError(f"no recipe {name!r}; shipped are {', '.join(recipe_names())}, or give a .yaml file")
     try:
-        data: Any = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise MsposeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        data: Any = yaml_text.load(text) or {}
+    except ValueError as error:
+        raise MsposeError(f"{name}: not YAML: {error}") from error
     for change in changes or []:
         key, equals, value = change.partition("=")
         *sections, last = key.split(".")
@@ -231,7 +231,7 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
             if not isinstance(place, dict):
                 raise MsposeError(f"--set {change}: {section} is not a section")
         try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            place[last] = yaml_text.load(value)
+        except ValueError as error:
             raise MsposeError(f"--set {change}: {value!r} is not a YAML value, such as 2, [1, 2] or null") from error
     return from_dict(data, name)

@@ -13,9 +13,9 @@ from keras_mspose.records import Person
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools import head_sizes, photographs
 from tfrecords_tools.custom_form import BOX, Row
+from tfrecords_tools.encoding import LARGEST
 
 BOX_MARGIN = 1.25
-LARGEST = 1e7  # pixels: no photograph is so wide, and float32 tells neighbouring pixels apart up to here
 SPLIT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 

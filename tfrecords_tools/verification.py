@@ -19,7 +19,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import Progress
 
-from keras_mspose import pixel_limit, records
+from keras_mspose import image_files, records
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools import duplicates, plausibility
 
@@ -192,7 +192,7 @@ def _look(keypoints: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         image = person.pop("image")
         declared = tf.io.extract_jpeg_shape(image, tf.int64)
         decoded = tf.cond(
-            declared[0] * declared[1] <= pixel_limit.MAX_PIXELS,
+            declared[0] * declared[1] <= image_files.MAX_PIXELS,
             lambda: tf.shape(tf.io.decode_jpeg(image, channels=3), tf.int64),
             lambda: declared,
         )
@@ -227,7 +227,7 @@ def _faults(person: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if written != records.FORMAT:
         yield "records", f"its format is {written!r}, expected {records.FORMAT!r}"
     height, width = person["declared"][:2]
-    if reason := pixel_limit.too_large(width, height):
+    if reason := image_files.too_large(width, height):
         yield "photographs", reason
     elif tuple(person["decoded"][1::-1]) != tuple(person["image_size"]):
         said = " x ".join(f"{v:.0f}" for v in person["image_size"])

@@ -176,7 +176,7 @@ def test_every_broken_record_is_named(folder: Path, verified: Callable) -> None:
     assert what[1] == "its format is 'keras_mspose/9', expected 'keras_mspose/1'"
     assert "person/keypoints" in what[2]
     assert what[3] == "not a whole JPEG file"
-    assert what[4] == "declares 65000 x 65000 pixels, more than 100 megapixels"
+    assert what[4] == "declares 65000 x 65000 pixels, more than 80 megapixels"
     assert what[5] == "is 100 x 170 pixels, the record says 90 x 170"
     assert "val 17.jpg person 17 (record 8 of" in said
 
