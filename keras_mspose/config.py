@@ -33,7 +33,7 @@ class ModelConfig:
         channels: feature channels of every residual module.
         input_size: (height, width) of the crop in pixels; each divides by 4 * 2 ** depth.
         scales: heatmaps that are supervised at every stack, 1 = GT (stride 4), 2 = GT/2, ...
-        depth: poolings of an hourglass.
+        depth: poolings of an hourglass, 8 at most.
         regression: whether the global keypoint regression ends the network.
     """
 
@@ -41,7 +41,7 @@ class ModelConfig:
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     input_size: tuple[Positive, Positive] = (256, 256)
     scales: tuple[Positive, ...] = (1, 2, 4, 8)
-    depth: Positive = 4
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
     regression: bool = True
 
     @model_validator(mode="after")

@@ -10,8 +10,8 @@ from PIL import Image
 
 # A few hundred bytes can declare any size, and decoding asks for the memory first: 80 megapixels are 240 MB.
 MAX_PIXELS = 80_000_000
-# Pillow opens more, by their content whatever the name; some of them by starting other programs.
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+# Pillow opens more, by their content whatever the name; some of them by starting other programs. JPEG has MPO in it.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 # above 89 megapixels, on standard error; here such files are refused
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
 METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
+# what TensorFlow says of records that cannot be read, and of nothing else
+DAMAGED = (
+    *("corrupted record", "truncated record", "Could not parse example", "Example", "Key: ", "Feature: "),
+    *("JPEG", "PNG", "GIF", "BMP", "Input is empty", "image file format"),
+)
 Count = Annotated[int, Field(ge=0)]
 WHOLE = (0.0, 0.0, 1.0)  # the crop of a record that holds the whole photograph
 
@@ -273,7 +278,7 @@ def damage_named(data: RecordSet, split: str) -> Iterator[None]:
         raise MsposeError(f"{data.folder}: a damaged record in split {split!r}; convert again") from error
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         message = " ".join(str(error.message).split())
-        ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
+        ours = any(sign in message for sign in DAMAGED)
         if not ours:
             raise
         raise MsposeError(
@@ -293,7 +298,8 @@ def _check_first_record(path: Path, keypoints: int) -> None:
     except Exception as error:  # TensorFlow and protobuf raise types of their own here
         raise MsposeError(f"{path}: not a readable TFRecord file ({type(error).__name__}); convert again") from error
     feature = example.features.feature
-    written = feature["format"].bytes_list.value[0].decode(errors="replace") if "format" in feature else "none"
+    said = feature["format"].bytes_list.value if "format" in feature else ()
+    written = said[0].decode(errors="replace") if said else "none"
     if written != FORMAT:
         raise MsposeError(f"{path}: record schema is {written!r}, expected {FORMAT!r}; convert with `mspose convert`")
     values = len(feature["person/keypoints"].float_list.value)

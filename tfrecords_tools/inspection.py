@@ -150,6 +150,7 @@ def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    values = values[np.isfinite(values)]
     if not len(values):
         return (0.0, 0.0, 0.0)
     return tuple(float(v) for v in np.percentile(values, (5, 50, 95)))

@@ -21,7 +21,7 @@ from keras_mspose.records import Person
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import head_sizes, photographs
 
-UNPACKED = 256 << 20  # bytes; the whole of MPII is 21 megabytes, and a megabyte of gzip can be a gigabyte
+UNPACKED = 256 << 20  # bytes; the whole of MPII is 33 megabytes, and a megabyte of gzip can be a gigabyte
 
 T = TypeVar("T")
 

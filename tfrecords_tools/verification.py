@@ -205,9 +205,11 @@ def _look(keypoints: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
 def _reason(error: tf.errors.OpError) -> tuple[str, str]:
     """Kind and words for what TensorFlow says at length."""
     message = " ".join(str(error.message).split())
-    if "Key: " in message:
-        return "records", f"field {message.split('Key: ')[1].split('.')[0]!r} is missing or of another form"
-    if "Example" in message:
+    for sign in ("Key: ", "Feature: "):
+        if sign in message:
+            field = message.partition(sign)[2].partition(" ")[0].rstrip(".")
+            return "records", f"field {field!r} is missing or of another form"
+    if "xample" in message:
         return "records", NO_EXAMPLE
     return "photographs", "not a whole JPEG file"
 
