@@ -127,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
+    evaluate.add_argument(
+        "--predictions", type=Path, help="write every person's keypoints in photograph pixels, with the truth, as JSON"
+    )
 
     score = add(
         "score",
@@ -136,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("predictions", type=Path, help=".h5 (preds), .mat (pos_pred_src), our .json, or COCO results")
     score.add_argument(
-        "--truth", type=Path, required=True, help="detections_our_format.mat, or COCO's annotation .json"
+        "--truth", type=Path, help="detections_our_format.mat, or COCO annotation; none where our .json holds its own"
     )
     score.add_argument(
         "--protocol", choices=("mpii", "bearpaw", "hrnet"), default="mpii", help="whose rules (default mpii)"
@@ -270,6 +273,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         looks=options.looks,
         batch_size=options.batch,
         json_path=options.json,
+        predictions_path=options.predictions,
     )
 
 

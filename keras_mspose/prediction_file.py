@@ -1,23 +1,38 @@
-"""Predictions that others made, in the forms that they published them.
+"""Predictions on disk: in the forms that others published theirs, and in our own.
 
     .h5     `preds` P x 16 x 2, pixels from 1: Newell's pose-hg and what came after it
     .mat    `pos_pred_src` 16 x 2 x P, pixels from 1: the MPII tool kit's form; or `preds` P x 16 x 2, pixels from 1
-    .json   our own, as `mspose evaluate --predictions` writes it: pixels from 0
+    .json   `mspose evaluate --predictions`: pixels of the photographs from 0, and the truth beside them
 
-Persons stand in the order of the MPII validation set. The answer counts pixels from 0.
+            {"format", "data", "split", "box", "flip", "looks", "metric", "skeleton", "persons": [
+              {"image", "person_id", "keypoints": [[x, y, score], ...], "truth": [[x, y, visibility], ...],
+               "reference"}, ...]}
+
+            `reference` is the metric's length in photograph pixels, 0 where the person is not counted.
+
+Persons of the other forms stand in the order of the MPII validation set. What is read counts pixels from 0.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_mspose import geometry
 from keras_mspose.errors import MsposeError
+from keras_mspose.records import RecordSet
+from keras_mspose.result_file import write_text
+from keras_mspose.skeleton import Skeleton
 from keras_mspose.truth_file import read_mat
 
+if TYPE_CHECKING:
+    from keras_mspose.evaluation import Evaluation
+
+FORMAT = "keras_mspose/predictions/1"
 FORMS = ".h5 (preds), .mat (pos_pred_src or preds) or .json (from mspose evaluate --predictions)"
 
 
@@ -54,6 +69,77 @@ def read_predictions(path: Path, persons: int, joints: int, *, first_pixel: int 
         person, joint = np.argwhere(~np.isfinite(found).all(axis=-1))[0]
         raise MsposeError(f"{path}: person {person + 1}, joint {joint} (from 0): {found[person, joint]} is no position")
     return found - (usual if first_pixel is None else first_pixel)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A file of our own form.
+
+    Attributes:
+        predicted: (P, K, 3) x, y in photograph pixels from 0, score.
+        truth: (P, K, 3) x, y, visibility.
+        reference: (P,) the metric's length in photograph pixels, 0 where a person is not counted.
+        metric: `pckh`, `pck` or `pck_box`.
+        skeleton: of both.
+    """
+
+    predicted: np.ndarray
+    truth: np.ndarray
+    reference: np.ndarray
+    metric: str
+    skeleton: Skeleton
+
+
+def write_predictions(path: Path, found: Evaluation, data: RecordSet) -> None:
+    """Write every person of an evaluation, one a line.
+
+    Raises:
+        MsposeError: the file cannot be written.
+    """
+    predicted, truth = found.predicted.astype(np.float64), found.truth.astype(np.float64)
+    origins = found.origins.astype(np.float64)
+    predicted[..., :2] = geometry.uncrop(predicted[..., :2], origins)
+    labelled = truth[..., 2:] > 0
+    truth[..., :2] = np.where(labelled, geometry.uncrop(truth[..., :2], origins), 0.0)
+    persons = (
+        json.dumps(
+            {
+                "image": found.image_names[i],
+                "person_id": int(found.person_ids[i]),
+                "keypoints": predicted[i].round(4).tolist(),
+                "truth": truth[i].round(4).tolist(),
+                "reference": round(float(found.reference[i] / origins[i, 2]), 4),
+            }
+        )
+        for i in range(len(predicted))
+    )
+    about = {
+        "format": FORMAT,
+        **{"data": data.name, "split": found.split, "box": found.box, "flip": found.flip, "looks": found.looks},
+        **{"metric": data.metric, "skeleton": data.skeleton.to_dict()},
+    }
+    write_text(path, json.dumps(about)[:-1] + ', "persons": [\n' + ",\n".join(persons) + "\n]}\n")
+
+
+def read_own(path: Path) -> Own:
+    """Read a file of our own form, truth and all.
+
+    Raises:
+        MsposeError: missing, or of another form.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise MsposeError(f"{path}: format is {data['format']!r}, expected {FORMAT!r}")
+        persons, skeleton = data["persons"], Skeleton.from_dict(data["skeleton"])
+        arrays = [np.array([person[key] for person in persons], np.float64) for key in ("keypoints", "truth")]
+        reference = np.array([person["reference"] for person in persons], np.float64)
+        if any(a.shape != (len(persons), len(skeleton), 3) for a in arrays) or reference.shape != (len(persons),):
+            raise ValueError(f"a person's keypoints or truth are not {len(skeleton)} x 3")
+        return Own(*arrays, reference, metric=data["metric"], skeleton=skeleton)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise MsposeError(f"{path}: not the JSON of `mspose evaluate --predictions` ({why})") from error
 
 
 def _h5(path: Path) -> np.ndarray:

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from keras_mspose import occlusion, oks, tables
 from keras_mspose.errors import MsposeError
-from keras_mspose.metrics import normalised_distances
-from keras_mspose.prediction_file import read_predictions
+from keras_mspose.metrics import accuracy, normalised_distances
+from keras_mspose.prediction_file import read_own, read_predictions
 from keras_mspose.protocols import PROTOCOLS, Score, score
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.skeleton import MPII16
@@ -27,7 +27,7 @@ console = Console()
 
 def score_file(
     predictions: Path,
-    truth: Path,
+    truth: Path | None = None,
     *,
     protocol: str = "mpii",
     all_protocols: bool = False,
@@ -40,7 +40,8 @@ def score_file(
 
     Args:
         predictions: see `prediction_file`; COCO results with a COCO annotation as truth.
-        truth: `detections_our_format.mat`, or COCO's `person_keypoints_*.json`.
+        truth: `detections_our_format.mat`, or COCO's `person_keypoints_*.json`; None where the predictions are in our
+            own form, which holds the truth: they are scored by their data set's metric.
         protocol: a name among PROTOCOLS, for PCKh.
         all_protocols: show all of them side by side.
         threshold: in head sizes.
@@ -55,8 +56,10 @@ def score_file(
         MsposeError: a file that is missing or of another form, or persons that are not the same.
     """
     check_writable(json_path)
-    if Path(truth).suffix.lower() == ".json":
-        report: dict[str, Any] = {"metric": "OKS AP", **oks.score_coco(predictions, truth)}
+    if truth is None:
+        report: dict[str, Any] = _score_own(predictions)
+    elif Path(truth).suffix.lower() == ".json":
+        report = {"metric": "OKS AP", **oks.score_coco(predictions, truth)}
         _print_coco(report, predictions)
     else:
         labelled = read_truth(truth)
@@ -73,6 +76,21 @@ def score_file(
             report["occlusion"] = _occlusion(distances, labelled, visibility)
     if json_path is not None:
         write_json(json_path, _without_nan(report))
+    return report
+
+
+def _score_own(path: Path) -> dict[str, Any]:
+    if Path(path).suffix.lower() != ".json":
+        raise MsposeError(f"{path}: holds no truth; give --truth detections_our_format.mat")
+    own = read_own(path)
+    distances = normalised_distances(own.predicted, own.truth, own.reference)
+    found = accuracy(distances, own.skeleton, own.metric)
+    tables.print_accuracy(found, str(path))
+    report = found.to_dict()
+    if (own.truth[..., 2] == 1).any():
+        split = occlusion.by_visibility(distances, own.truth[..., 2], own.skeleton, own.metric)
+        tables.print_occlusion(split, own.skeleton)
+        report["occlusion"] = {kind: one.to_dict() for kind, one in split.items()}
     return report
 
 
