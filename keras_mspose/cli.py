@@ -119,6 +119,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
+    evaluate.add_argument(
+        "--predictions", type=Path, help="write every person's keypoints in photograph pixels, with the truth, as JSON"
+    )
+
+    score = add(
+        "score",
+        "Score predictions that anyone made, by the rules that papers follow: .h5, .mat, .json.",
+        "mspose score hourglass_val_predictions.h5 --truth detections_our_format.mat --protocol bearpaw",
+        _score,
+    )
+    score.add_argument("predictions", type=Path, help=".h5 (preds), .mat (pos_pred_src), our .json, or COCO results")
+    score.add_argument(
+        "--truth", type=Path, help="detections_our_format.mat, or COCO annotation; none where our .json holds its own"
+    )
+    score.add_argument(
+        "--protocol", choices=("mpii", "bearpaw", "hrnet"), default="mpii", help="whose rules (default mpii)"
+    )
+    score.add_argument("--all-protocols", action="store_true", help="all of them, and where they differ")
+    score.add_argument("--threshold", type=float, default=0.5, help="in head sizes (default 0.5)")
+    score.add_argument("--first-pixel", type=int, choices=(0, 1), help="from where the predictions count pixels")
+    score.add_argument("--visibility", type=Path, help="mpii_annotations.json.gz, for the paper's occlusion experiment")
+    score.add_argument("--json", type=Path, help="write the figures at full precision")
 
     predict = add(
         "predict",
@@ -214,6 +236,30 @@ def _evaluate(options: argparse.Namespace) -> None:
         flip=options.flip,
         looks=options.looks,
         batch_size=options.batch,
+        json_path=options.json,
+        predictions_path=options.predictions,
+    )
+
+
+def _score(options: argparse.Namespace) -> None:
+    from keras_mspose.score_run import score_file
+
+    visibility = None
+    if options.visibility is not None:
+        import numpy as np
+
+        from tfrecords_tools import mpii_json
+
+        persons = mpii_json.read(options.visibility)
+        visibility = np.array([person.keypoints for split, person in persons if split == "val"])
+    score_file(
+        options.predictions,
+        options.truth,
+        protocol=options.protocol,
+        all_protocols=options.all_protocols,
+        threshold=options.threshold,
+        first_pixel=options.first_pixel,
+        visibility=visibility,
         json_path=options.json,
     )
 

@@ -88,7 +88,8 @@ def evaluation_batches(
     Returns:
         Dataset of dicts: `crop` (B, H, W, 3) uint8, `targets` (B, K, 4), `matrix` (B, 2, 3) photograph to crop,
         `keypoints` (B, K, 3) in photograph pixels, `reference` (B,) the metric's length in photograph pixels,
-        `box` (B, 3), and `image` (the encoded photograph), `image_name`, `person_id`, `activity` (B,).
+        `box` (B, 3), `origin` (B, 3) of stored person crops (see `geometry.uncrop`), and `image` (the encoded
+        photograph), `image_name`, `person_id`, `activity` (B,).
     """
 
     def prepare(record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,7 +103,7 @@ def evaluation_batches(
             "matrix": matrix,
             "reference": reference,
             "box": tf.concat([center, side[None]], axis=0),
-            **{key: person[key] for key in ("image", "keypoints", "image_name", "person_id", "activity")},
+            **{key: person[key] for key in ("image", "keypoints", "origin", "image_name", "person_id", "activity")},
         }
 
     source = tf.data.TFRecordDataset(data.files(split))

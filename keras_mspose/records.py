@@ -219,8 +219,8 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `crop` (3,), see `Person`.
-        Lengths are in pixels of `image`.
+        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
+        of `Person`. Lengths are in pixels of `image`.
     """
     import tensorflow as tf
 
@@ -252,7 +252,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
         "area": found["person/area"],
-        "crop": found["image/crop"],
+        "origin": found["image/crop"],
     }
 
 
