@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_mspose import masking
 from keras_mspose.config import AugmentConfig
+from keras_mspose.skeleton import Skeleton
 
 
 class Draw(NamedTuple):
@@ -50,6 +52,16 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
         colour=1.0 + config.colour * r[6:9],
         whole_image=r[9] < 2 * config.whole_image - 1,
     )
+
+
+def draw_patches(config: AugmentConfig, skeleton: Skeleton, seed: tf.Tensor) -> tf.Tensor:
+    """The numbers between 0 and 1 that patches need of one person, apart from those of `draw`: none where all are off.
+
+    Args:
+        seed: (2,) int, the person's in `draw`.
+    """
+    count = masking.numbers(skeleton) if config.mask_keypoints or config.copy_keypoints else 0
+    return tf.random.stateless_uniform([count], tf.random.fold_in(seed, 1))
 
 
 def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:

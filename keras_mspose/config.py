@@ -68,6 +68,9 @@ class AugmentConfig:
         colour: each colour channel is multiplied by a factor between 1 - colour and 1 + colour.
         whole_image: share of the crops that show the whole photograph instead of the person's box, for networks that
             are to find a person without one; only for photographs of one person.
+        mask_keypoints: share of the crops in which one to three keypoints are covered by patches of background.
+        copy_keypoints: share of the crops in which patches about one to three keypoints stand on the background, too.
+        patch_size: side of the largest such patch, as a share of the crop's; the smallest is half as large.
     """
 
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.25
@@ -77,6 +80,9 @@ class AugmentConfig:
     flip: Share = 0.5
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
     whole_image: Share = 0.0
+    mask_keypoints: Share = 0.0
+    copy_keypoints: Share = 0.0
+    patch_size: Annotated[float, Field(gt=0, le=0.5)] = 0.2
 
 
 @dataclass(frozen=True, config=_STRICT)

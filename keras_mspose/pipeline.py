@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, records, resample
+from keras_mspose import augment, geometry, masking, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
 
@@ -54,12 +54,13 @@ def training_batches(
         numbered = mixed.take(steps * batch).enumerate()
         return numbered.map(lambda i, record: (key * [1, 1_000_003] + tf.stack([i, 0]), record))
 
-    def prepare(seeds: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def prepare(seeds: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
         person = records.parse(record, len(data.skeleton))
-        return augmented_crop(person, data, config, seeds)
+        numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
+        return *augmented_crop(person, data, config, seeds), numbers
 
-    def finish(crops: tf.Tensor, target: tf.Tensor, colour: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        crops = augment.change_colour(crops, colour) if config.data.augment.colour else crops
+    def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, dict]:
+        crops, target = augmented_batch(*cut, data, config)
         return crops, dict.fromkeys(heads, target)
 
     batches = (
@@ -156,7 +157,7 @@ def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skelet
 def augmented_crop(
     person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One person as training sees it, but for the colours, which are changed by the batch.
+    """One person as training sees it, but for what `augmented_batch` does to a whole batch.
 
     Args:
         person: as `records.parse` gives it.
@@ -177,3 +178,43 @@ def augmented_crop(
     reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
     target = targets(person["keypoints"], matrix, reference)
     return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn.colour
+
+
+def augmented_batch(
+    crops: tf.Tensor,
+    target: tf.Tensor,
+    colours: tf.Tensor,
+    numbers: tf.Tensor,
+    data: records.RecordSet,
+    config: RunConfig,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The part of the augmentation that touches pixels of the crop: patches, then colours.
+
+    Args:
+        crops, target, colours: (B, ...) as `augmented_crop` gives them.
+        numbers: (B, n) as `augment.draw_patches` gives them.
+
+    Returns:
+        crops (B, H, W, 3) uint8 and targets (B, K, 4).
+    """
+    settings = config.data.augment
+    if settings.mask_keypoints or settings.copy_keypoints:
+        crops, target = masking.mask_keypoints(crops, target, numbers, settings, data.skeleton)
+    return augment.change_colour(crops, colours) if settings.colour else crops, target
+
+
+def as_trained(
+    person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """One person exactly as training sees it, for pictures.
+
+    Args:
+        person, seeds: as for `augmented_crop`.
+
+    Returns:
+        crop (H, W, 3) uint8 and targets (K, 4).
+    """
+    numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
+    cut = (*augmented_crop(person, data, config, seeds), numbers)
+    crops, target = augmented_batch(*(part[None] for part in cut), data, config)
+    return crops[0], target[0]

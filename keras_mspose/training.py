@@ -243,7 +243,8 @@ def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
     path = out / CONFIG
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        changed = _changed_keys(theirs, json.loads(json.dumps(mine)))
+        theirs |= Facts.from_dict(theirs, str(path)).to_dict()  # settings newer than the run get their defaults
+        changed = _changed_keys(json.loads(json.dumps(theirs)), json.loads(json.dumps(mine)))
         changed.discard("versions.keras")
         changed.discard("versions.tensorflow")
         if changed:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import geometry, pipeline
+from keras_mspose import geometry, pipeline, records
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet
@@ -16,6 +16,7 @@ from keras_mspose.skeleton import LSP14, Skeleton
 CROP = (64, 64)
 PLAIN = {"scale": 0.0, "rotation": 0.0, "rotation_share": 0.0, "flip": 0.0, "colour": 0.0}
 WILD = {"scale": 0.25, "rotation": 30.0, "rotation_share": 0.6, "flip": 0.5, "colour": 0.2}
+WILD |= {"mask_keypoints": 0.5, "copy_keypoints": 0.5}
 
 
 def _config(augment: dict, **training: int) -> RunConfig:
@@ -169,6 +170,17 @@ def test_a_run_that_resumes_sees_what_the_uninterrupted_one_saw(dots) -> None:
     assert _same(whole[3:6], _train(dots, config, epochs=1, start_epoch=1))
     assert _same(whole[6:], _train(dots, config, epochs=1, start_epoch=2))
     assert not _same(whole[:3], whole[3:6])
+
+
+def test_a_picture_shows_what_training_sees(dots) -> None:
+    config = _config(WILD, seed=5)
+    crops, targets = _train(dots, config, epochs=1)[0]
+    seen = []
+    for record in tf.data.TFRecordDataset(dots.records.files("train")):
+        person = records.parse(record, 14)
+        crop, target = pipeline.as_trained(person, dots.records, config, tf.constant([5, 0], tf.int64))
+        seen.append(np.array_equal(crop, crops[0]) and np.array_equal(target, targets["a"][0]))
+    assert seen.count(True) == 1  # the first person of the first epoch
 
 
 def test_the_seed_changes_order_and_augmentation(dots) -> None:
