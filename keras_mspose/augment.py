@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_mspose import masking
 from keras_mspose.config import AugmentConfig
+from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
 
 
@@ -26,6 +27,8 @@ class Draw(NamedTuple):
         flip: () bool.
         colour: (3,) factor of each colour channel.
         whole_image: () bool, the crop is cut about the photograph instead of the person.
+        half_body: () bool, the crop is cut about half of the person, if enough of it is labelled; and
+        upper: () bool, which half.
     """
 
     scale: tf.Tensor
@@ -34,6 +37,21 @@ class Draw(NamedTuple):
     flip: tf.Tensor
     colour: tf.Tensor
     whole_image: tf.Tensor
+    half_body: tf.Tensor
+    upper: tf.Tensor
+
+
+def check(config: AugmentConfig, skeleton: Skeleton) -> None:
+    """See that a skeleton has what the augmentation needs to know.
+
+    Raises:
+        MsposeError: half bodies are asked for, and the skeleton does not name its upper body.
+    """
+    if config.half_body and not skeleton.upper_body:
+        raise MsposeError(
+            f"data.augment.half_body: skeleton {skeleton.name} does not say which keypoints are the upper body; name "
+            "them under `upper_body` of `skeleton` in dataset.json, or set half_body to 0"
+        )
 
 
 def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
@@ -42,7 +60,7 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
     Args:
         seed: (2,) int, unlike for every person and epoch.
     """
-    r = tf.random.stateless_uniform([10], seed, -1.0, 1.0)
+    r = tf.random.stateless_uniform([12], seed, -1.0, 1.0)
     turned = r[2] < 2 * config.rotation_share - 1
     return Draw(
         scale=1.0 + config.scale * r[0],
@@ -51,6 +69,8 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
         flip=r[5] < 2 * config.flip - 1,
         colour=1.0 + config.colour * r[6:9],
         whole_image=r[9] < 2 * config.whole_image - 1,
+        half_body=r[10] < 2 * config.half_body - 1,
+        upper=r[11] < 0,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, masking, records, resample
+from keras_mspose import augment, geometry, half_body, masking, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
 
@@ -31,8 +31,9 @@ def training_batches(
         Dataset of (crops (B, H, W, 3) uint8, {head: targets (B, K, 4)}), see `targets`; and steps an epoch.
 
     Raises:
-        MsposeError: no such split, a bad shard, or fewer persons than a batch.
+        MsposeError: no such split, a bad shard, fewer persons than a batch, or what `augment.check` refuses.
     """
+    augment.check(config.data.augment, data.skeleton)
     split, batch = config.data.train_split, config.training.batch_size
     files, persons = data.files(split), data.persons(split)
     if persons < batch:
@@ -170,6 +171,11 @@ def augmented_crop(
     size = config.model.input_size
     drawn = augment.draw(settings, seeds)
     own, whole = person_box(person, config.data.box), person_box(person, "image")
+    halved = tf.constant(False)
+    if settings.half_body:
+        *half, enough = half_body.half_body_box(person["keypoints"], data.skeleton, drawn.upper, own[1])
+        halved = drawn.half_body & enough & ~drawn.whole_image
+        own = tuple(tf.where(halved, h, o) for h, o in zip(half, own, strict=True))
     center, side = (tf.where(drawn.whole_image, w, o) for w, o in zip(whole, own, strict=True))
     matrix = geometry.crop_transform(
         center + drawn.shift * side, side / drawn.scale, size, rotation=drawn.rotation, flip=drawn.flip
@@ -177,6 +183,8 @@ def augmented_crop(
     crop = resample.crop_from_jpeg(person["image"], matrix, size)
     reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
     target = targets(person["keypoints"], matrix, reference)
+    if settings.half_body:
+        target = tf.where(halved, half_body.without_outside(target, size), target)
     return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn.colour
 
 

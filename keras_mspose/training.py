@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_mspose import metrics, pipeline, saved_model
+from keras_mspose import augment, metrics, pipeline, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
@@ -45,8 +45,10 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else, or the batch size does not divide over the devices.
+        MsposeError: `out` holds something else, the batch size does not divide over the devices, or the skeleton lacks
+            what the augmentation needs.
     """
+    augment.check(config.data.augment, data.skeleton)
     facts = Facts(data.skeleton, data.metric, config)
     _claim_folder(out, facts, data)
     for gpu in tf.config.list_physical_devices("GPU"):

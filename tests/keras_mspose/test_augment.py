@@ -11,7 +11,8 @@ from keras_mspose.config import AugmentConfig, from_dict
 from keras_mspose.skeleton import LSP14
 
 SETTINGS = AugmentConfig(
-    scale=0.3, rotation=40.0, rotation_share=0.6, translation=0.1, flip=0.25, colour=0.2, whole_image=0.15
+    **{"scale": 0.3, "rotation": 40.0, "rotation_share": 0.6, "translation": 0.1, "flip": 0.25, "colour": 0.2},
+    **{"whole_image": 0.15, "half_body": 0.3},
 )
 DRAWS = 4000
 
@@ -55,10 +56,12 @@ def test_shares_are_respected(draws: augment.Draw) -> None:
     assert np.mean(draws.rotation != 0) == pytest.approx(0.6, abs=0.03)
     assert np.mean(draws.flip) == pytest.approx(0.25, abs=0.03)
     assert np.mean(draws.whole_image) == pytest.approx(0.15, abs=0.03)
+    assert np.mean(draws.half_body) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(draws.upper) == pytest.approx(0.5, abs=0.03)
 
 
 def test_what_is_drawn_for_one_thing_says_nothing_of_another(draws: augment.Draw) -> None:
-    columns = np.column_stack([draws.scale, draws.rotation, draws.shift, draws.flip, draws.colour, draws.whole_image])
+    columns = np.column_stack(draws)
     correlation = np.corrcoef(columns.astype(float), rowvar=False) - np.eye(columns.shape[1])
     assert np.abs(correlation).max() < 0.07
 
