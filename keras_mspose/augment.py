@@ -1,7 +1,8 @@
 """Augmentation: random numbers for one person, then keypoints and image together through one transform.
 
-Nothing here touches a pixel but `colour`: scale, rotation, translation and flip go into the crop transform, so that the
-photograph is resampled once. All draws are stateless: the same seed gives the same crop.
+Scale, rotation, translation, flip and half bodies go into the crop transform, so that the photograph is resampled once.
+Pixels of the crop are touched by patches and by colours alone, a batch at a time. All draws are stateless: the same
+seed gives the same crop.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mspose import masking
+from keras_mspose import masking, occluders
 from keras_mspose.config import AugmentConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
@@ -80,8 +81,30 @@ def draw_patches(config: AugmentConfig, skeleton: Skeleton, seed: tf.Tensor) -> 
     Args:
         seed: (2,) int, the person's in `draw`.
     """
-    count = masking.numbers(skeleton) if config.mask_keypoints or config.copy_keypoints else 0
+    count = occluders.NUMBERS if config.occluders else 0
+    count += masking.numbers(skeleton) if config.mask_keypoints or config.copy_keypoints else 0
     return tf.random.stateless_uniform([count], tf.random.fold_in(seed, 1))
+
+
+def paste_patches(
+    crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, config: AugmentConfig, skeleton: Skeleton
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keypoint masking, and occluders over it, as far as they are on.
+
+    Args:
+        crops: (B, H, W, 3) uint8.
+        targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
+        numbers: (B, n) as `draw_patches` gives them.
+
+    Returns:
+        crops and targets, of the same shapes.
+    """
+    first = occluders.NUMBERS if config.occluders else 0
+    if config.mask_keypoints or config.copy_keypoints:
+        crops, targets = masking.mask_keypoints(crops, targets, numbers[:, first:], config, skeleton)
+    if config.occluders:
+        crops, targets = occluders.occlude(crops, targets, numbers[:, :first], config)
+    return crops, targets
 
 
 def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:

@@ -70,6 +70,8 @@ class AugmentConfig:
             are to find a person without one; only for photographs of one person.
         half_body: share of the crops that show the upper or the lower body alone, where enough keypoints are labelled;
             the skeleton has to name its upper body. Keypoints outside of such a crop count as not labelled.
+        occluders: share of the crops in which one or two rectangles or ellipses hide something.
+        occluder_size: largest width and height of an occluder, as a share of the crop's; the smallest is 0.1.
         mask_keypoints: share of the crops in which one to three keypoints are covered by patches of background.
         copy_keypoints: share of the crops in which patches about one to three keypoints stand on the background, too.
         patch_size: side of the largest such patch, as a share of the crop's; the smallest is half as large.
@@ -83,6 +85,8 @@ class AugmentConfig:
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
     whole_image: Share = 0.0
     half_body: Share = 0.0
+    occluders: Share = 0.0
+    occluder_size: Annotated[float, Field(ge=0.1, le=0.8)] = 0.35
     mask_keypoints: Share = 0.0
     copy_keypoints: Share = 0.0
     patch_size: Annotated[float, Field(gt=0, le=0.5)] = 0.2

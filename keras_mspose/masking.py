@@ -80,13 +80,12 @@ def mask_keypoints(
     covers = tf.constant([True] * most + [False] * most)[:, None]
     shown_at, source = tf.where(covers, about, place), tf.where(covers, place, within)
     wanted = tf.reshape(chosen, [-1, 2 * most]) & tf.reduce_any(background, axis=-1)
-    length = tf.repeat(side, 2, axis=-1)
-    pasted = patches.apart(shown_at, length, wanted)
+    pasted = patches.apart(shown_at, tf.repeat(side, 2, axis=-1), wanted)
     move = source - shown_at
     shift = tf.cast(move[..., 1] * width + move[..., 0], tf.float32) * tf.cast(pasted, tf.float32)
     rows = patches.span(shown_at[..., 1], side[..., 0], height) * shift[..., None]
     columns = patches.span(shown_at[..., 0], side[..., 0], width)
-    return patches.displaced(crops, rows, columns), patches.covered(targets, shown_at, length, pasted)
+    return patches.paste(crops, targets, rows, columns)
 
 
 def _clear(corners: tf.Tensor, side: tf.Tensor, targets: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:

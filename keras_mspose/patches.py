@@ -1,9 +1,9 @@
 """Pixels of a crop shown at other places of it: what keypoint masking and occluders are made of, at one touch a pixel.
 
 A patch is a rectangle of the crop that shows pixels from elsewhere in the same crop. The displacement of a pixel,
-counted in pixels of the flattened crop, is 0 outside of every patch and `rows(y) * columns(x)` inside of one, so that
-the displacements of all pixels under all patches are one matrix product. Patches must not overlap: where two do, their
-displacements would add up.
+counted in pixels of the flattened crop, is 0 outside of every patch and a product `rows(y) * columns(x)`, or a sum of
+such products, inside of one, so that the displacements of all pixels under all patches are one matrix product. Patches
+must not overlap: where two do, their displacements would add up.
 """
 
 from __future__ import annotations
@@ -11,31 +11,40 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def displaced(crops: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+def paste(crops: tf.Tensor, targets: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Show at pixel i of every flattened crop its pixel i + d, d = sum_r rows[r, y] * columns[r, x].
 
     Args:
         crops: (B, H, W, 3) uint8.
+        targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
         rows: (B, R, H) float with whole numbers; rows of a crop where all R are 0 are not touched, and cost little.
         columns: (B, R, W) float with whole numbers. Every i + d is a pixel of the crop, of less than 2 ** 24 pixels:
             up to there float32 holds every whole number.
 
     Returns:
-        (B, H, W, 3) uint8.
+        crops, and targets whose visible keypoints (2) are occluded ones (1) where another pixel is shown.
     """
     height, width = crops.shape[1:3]
     count = tf.shape(crops)[0]
     # one more term, x, makes the product the place in its own crop's row that every pixel is to show
-    across = tf.tile(tf.range(width, dtype=tf.float32)[None, None], [count, 1, 1])
-    displacement = tf.matmul(
-        tf.concat([rows, tf.ones([count, 1, height])], axis=1), tf.concat([columns, across], axis=1), transpose_a=True
-    )
-    touched = tf.where(tf.reshape(tf.reduce_any(rows != 0, axis=1), [-1]))  # (n, 1) rows of the batch of crops
-    places = tf.cast(tf.gather(tf.reshape(displacement, [-1, width]), touched[:, 0]), tf.int32)
-    places += tf.cast(touched, tf.int32) * width
-    shown = tf.gather(tf.reshape(crops, [-1, 3]), places)
+    across = tf.range(width, dtype=tf.float32)
+    rows = tf.concat([rows, tf.ones([count, 1, height])], axis=1)
+    columns = tf.concat([columns, tf.tile(across[None, None], [count, 1, 1])], axis=1)
+    places = tf.matmul(rows, columns, transpose_a=True)
+    touched = tf.where(tf.reshape(tf.reduce_any(rows[:, :-1] != 0, axis=1), [-1]))  # (n, 1) rows of all crops together
+    source = tf.cast(tf.gather(tf.reshape(places, [-1, width]), touched[:, 0]), tf.int32)
+    source += tf.cast(touched, tf.int32) * width
+    shown = tf.gather(tf.reshape(crops, [-1, 3]), source)
     changed = tf.tensor_scatter_nd_update(tf.reshape(crops, [-1, width, 3]), touched, shown)
-    return tf.reshape(changed, tf.shape(crops))
+
+    pixel = tf.cast(tf.round(targets[..., :2]), tf.int32)
+    inside = tf.reduce_all((pixel >= 0) & (pixel < [width, height]), axis=-1)
+    x, y = tf.unstack(tf.where(inside[..., None], pixel, 0), axis=-1)
+    place = tf.gather(tf.reshape(places, [-1, height * width]), y * width + x, batch_dims=1)
+    hidden = inside & (place != tf.cast(x, tf.float32))
+    visibility = tf.where(hidden, tf.minimum(targets[..., 2], 1.0), targets[..., 2])
+    targets = tf.concat([targets[..., :2], visibility[..., None], targets[..., 3:]], axis=-1)
+    return tf.reshape(changed, tf.shape(crops)), targets
 
 
 def span(first: tf.Tensor, length: tf.Tensor, size: int) -> tf.Tensor:
@@ -60,17 +69,3 @@ def apart(first: tf.Tensor, length: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     overlap = tf.reduce_all(crossing, axis=-1) & wanted[:, None, :] & wanted[:, :, None]
     patches = tf.range(tf.shape(wanted)[1])
     return wanted & ~tf.reduce_any(overlap & (patches[None, :] < patches[:, None]), axis=-1)
-
-
-def covered(keypoints: tf.Tensor, first: tf.Tensor, length: tf.Tensor, pasted: tf.Tensor) -> tf.Tensor:
-    """Keypoints (B, K, 3+) whose visible ones (2) become occluded ones (1) where a pasted patch covers them.
-
-    Args:
-        first, length, pasted: patches as in `apart`.
-    """
-    xy = tf.round(keypoints[:, :, None, :2])
-    inside = (xy >= tf.cast(first, tf.float32)[:, None]) & (xy < tf.cast(first + length, tf.float32)[:, None])
-    hidden = tf.reduce_any(tf.reduce_all(inside, axis=-1) & pasted[:, None], axis=-1)
-    visibility = keypoints[..., 2]
-    occluded = tf.where(hidden, tf.minimum(visibility, 1.0), visibility)
-    return tf.concat([keypoints[..., :2], occluded[..., None], keypoints[..., 3:]], axis=-1)

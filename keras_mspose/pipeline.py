@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, half_body, masking, records, resample
+from keras_mspose import augment, geometry, half_body, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
 
@@ -206,8 +206,7 @@ def augmented_batch(
         crops (B, H, W, 3) uint8 and targets (B, K, 4).
     """
     settings = config.data.augment
-    if settings.mask_keypoints or settings.copy_keypoints:
-        crops, target = masking.mask_keypoints(crops, target, numbers, settings, data.skeleton)
+    crops, target = augment.paste_patches(crops, target, numbers, settings, data.skeleton)
     return augment.change_colour(crops, colours) if settings.colour else crops, target
 
 

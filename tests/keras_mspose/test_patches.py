@@ -41,7 +41,8 @@ def test_every_pixel_is_its_own_or_its_patchs(seed: int, count: int) -> None:
     shift = (move[..., 1] * WIDTH + move[..., 0]) * pasted
     rows = patches.span(tf.constant(first[..., 1]), tf.constant(length[..., 1]), HEIGHT) * shift[..., None]
     columns = patches.span(tf.constant(first[..., 0]), tf.constant(length[..., 0]), WIDTH)
-    np.testing.assert_array_equal(patches.displaced(tf.constant(crops), rows, columns), expected)
+    found, _ = patches.paste(tf.constant(crops), tf.zeros((3, 1, 4)), rows, columns)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_patch_goes_only_where_an_earlier_one_is_in_its_way() -> None:
@@ -53,8 +54,10 @@ def test_a_patch_goes_only_where_an_earlier_one_is_in_its_way() -> None:
 
 
 def test_covered_keypoints_are_occluded_and_nothing_else_changes() -> None:
-    keypoints = tf.constant([[[3.4, 3, 2, 9], [3.6, 3, 2, 9], [1, 1, 0, 9], [2, 2, 1, 9], [8, 8, 2, 9]]], tf.float32)
-    first, length = tf.constant([[[0, 0], [8, 8]]]), tf.constant([[[4, 4], [2, 2]]])
-    found = patches.covered(keypoints, first, length, tf.constant([[True, False]])).numpy()
-    np.testing.assert_array_equal(found[0, :, 2], [1, 2, 0, 1, 2])
-    np.testing.assert_array_equal(np.delete(found, 2, axis=-1), np.delete(keypoints, 2, axis=-1))
+    targets = [[3.4, 3, 2, 9], [3.6, 3, 2, 9], [1, 1, 0, 9], [2, 2, 1, 9], [8, 8, 2, 9], [-3, 3, 2, 9], [3, 99, 2, 9]]
+    rows, columns = np.zeros((1, 1, HEIGHT), np.float32), np.zeros((1, 1, WIDTH), np.float32)
+    rows[..., :4], columns[..., :4] = 5, 1  # the corner of 4 x 4 pixels shows what is 5 pixels to its right
+    crops = tf.zeros((1, HEIGHT, WIDTH, 3), tf.uint8)
+    _, found = patches.paste(crops, tf.constant([targets], tf.float32), tf.constant(rows), tf.constant(columns))
+    np.testing.assert_array_equal(found[0, :, 2], [1, 2, 0, 1, 2, 2, 2])
+    np.testing.assert_array_equal(np.delete(found[0], 2, axis=-1), np.delete(np.float32(targets), 2, axis=-1))

@@ -16,7 +16,7 @@ from keras_mspose.skeleton import LSP14, Skeleton
 CROP = (64, 64)
 PLAIN = {"scale": 0.0, "rotation": 0.0, "rotation_share": 0.0, "flip": 0.0, "colour": 0.0}
 WILD = {"scale": 0.25, "rotation": 30.0, "rotation_share": 0.6, "flip": 0.5, "colour": 0.2}
-WILD |= {"mask_keypoints": 0.5, "copy_keypoints": 0.5, "half_body": 0.3}
+WILD |= {"mask_keypoints": 0.5, "copy_keypoints": 0.5, "occluders": 0.5, "half_body": 0.3}
 
 
 def _config(augment: dict, **training: int) -> RunConfig:
