@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, half_body, records, resample
+from keras_mspose import augment, epochs, geometry, half_body, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
+from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
-
-READERS = 8  # shards read at once
 
 
 def training_batches(
-    data: records.RecordSet, config: RunConfig, heads: list[str], *, start_epoch: int = 0
+    data: records.RecordSet,
+    config: RunConfig,
+    heads: list[str],
+    *,
+    start_epoch: int = 0,
+    worker: tuple[int, int] = (0, 1),
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the training split, without end, and the steps of an epoch.
 
@@ -26,36 +30,38 @@ def training_batches(
     Args:
         heads: names under which the loss expects the targets.
         start_epoch: number of the first epoch, from 0.
+        worker: (index from 0, count) of this machine among several that train together. Each gets `batch_size / count`
+            persons a step, of a part of the data that is its own in this epoch; together they see everybody once, but
+            for the last batch.
 
     Returns:
         Dataset of (crops (B, H, W, 3) uint8, {head: targets (B, K, 4)}), see `targets`; and steps an epoch.
 
     Raises:
-        MsposeError: no such split, a bad shard, fewer persons than a batch, or what `augment.check` refuses.
+        MsposeError: no such split, a bad shard, fewer persons than a batch, a batch size that does not divide over the
+            workers, or what `augment.check` refuses.
     """
     augment.check(config.data.augment, data.skeleton)
-    split, batch = config.data.train_split, config.training.batch_size
-    files, persons = data.files(split), data.persons(split)
+    split, batch, workers = config.data.train_split, config.training.batch_size, worker[1]
+    persons = data.persons(split)
     if persons < batch:
-        raise records.MsposeError(
-            f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}"
+        raise MsposeError(f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
+    if batch % workers or not 0 <= worker[0] < workers:
+        raise MsposeError(
+            f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size that divides"
         )
     steps = config.training.steps_per_epoch or persons // batch
-    seed = tf.constant(config.training.seed, tf.int64)
     rounds = -(-steps * batch // persons)
-    shuffle = tf.random.experimental.stateless_shuffle
+    people = epochs.order(
+        [epochs.Source(data.files(split), data.shard_sizes(split), rounds * persons)],
+        steps * batch // workers,
+        config.training.seed,
+        config.data.shuffle_buffer,
+        worker=worker,
+        start_epoch=start_epoch,
+    )
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # tf.data's own shuffle takes no seed that changes by epoch, and its state cannot be rebuilt at epoch n.
-        key = tf.stack([seed, number])
-        shards = tf.data.Dataset.from_tensor_slices(shuffle(files, key))
-        found = shards.interleave(tf.data.TFRecordDataset, cycle_length=READERS).repeat(rounds)
-        blocks = found.batch(config.data.shuffle_buffer).enumerate()
-        mixed = blocks.map(lambda i, block: shuffle(block, key + tf.stack([i + 1, 0]))).prefetch(1).unbatch()
-        numbered = mixed.take(steps * batch).enumerate()
-        return numbered.map(lambda i, record: (key * [1, 1_000_003] + tf.stack([i, 0]), record))
-
-    def prepare(seeds: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def prepare(seeds: tf.Tensor, _place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
         person = records.parse(record, len(data.skeleton))
         numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
         return *augmented_crop(person, data, config, seeds), numbers
@@ -65,10 +71,8 @@ def training_batches(
         return crops, dict.fromkeys(heads, target)
 
     batches = (
-        tf.data.Dataset.range(start_epoch, tf.int64.max)
-        .flat_map(epoch)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch, drop_remainder=True)
+        people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch // workers, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )

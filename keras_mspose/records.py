@@ -149,6 +149,10 @@ class RecordSet:
         """How many persons a split holds."""
         return int(self._split(split)["persons"])
 
+    def shard_sizes(self, split: str) -> list[int]:
+        """How many persons each of a split's shards holds, in the order of `files`."""
+        return [int(shard["persons"]) for shard in self._split(split)["shards"]]
+
     def files(self, split: str) -> list[str]:
         """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
 

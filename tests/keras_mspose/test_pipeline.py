@@ -150,6 +150,24 @@ def test_the_last_smaller_batch_is_left_out(dots) -> None:
     assert len(names) == len(set(names)) == 10
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_the_persons_of_every_epoch(dots, workers: int) -> None:
+    everybody = sorted(n for n in dots.persons if n.startswith("train"))
+    seen = [[] for _ in range(2)]
+    for index in range(workers):
+        batches, steps = pipeline.training_batches(dots.records, _config(PLAIN), ["a"], worker=(index, workers))
+        assert steps == 3
+        for number, epoch in enumerate(seen):
+            epoch += _who(dots, list(batches.skip(number * steps).take(steps).as_numpy_iterator()))
+    assert sorted(seen[0]) == sorted(seen[1]) == everybody
+
+
+@pytest.mark.parametrize("worker", [(0, 3), (2, 2), (-1, 2)])
+def test_workers_that_cannot_be_are_refused(dots, worker: tuple[int, int]) -> None:
+    with pytest.raises(MsposeError, match=f"worker {worker[0]} of {worker[1]}: expected"):
+        pipeline.training_batches(dots.records, _config(PLAIN), ["a"], worker=worker)
+
+
 def test_more_steps_than_persons_go_round_again(dots) -> None:
     config = _config(PLAIN, steps_per_epoch=6)
     assert pipeline.training_batches(dots.records, config, ["a"])[1] == 6
