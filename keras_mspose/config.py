@@ -100,6 +100,10 @@ class DataConfig:
         train_split, val_split: names of splits in the record folder.
         box: `record` takes the data set's person box (and `joints` where a person has none); `joints` a square about
             the labelled keypoints; `image` the whole photograph.
+        skeleton: a shipped skeleton that the data's keypoints are matched to by name; the first data set's where null.
+        rename: its names for keypoints that a data set calls otherwise, such as `neck: upper_neck`; see `mixing`.
+        weights: of several data sets, how often persons of each come, relative to the others; everybody once an epoch
+            where null.
         shuffle_buffer: serialised persons held for shuffling.
         augment: augmentation of the training split.
     """
@@ -107,6 +111,9 @@ class DataConfig:
     train_split: str = "train"
     val_split: str = "val"
     box: Literal["record", "joints", "image"] = "record"
+    skeleton: str | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     shuffle_buffer: Positive = 1024
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

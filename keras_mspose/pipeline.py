@@ -6,16 +6,19 @@ what that saves).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import tensorflow as tf
 
-from keras_mspose import augment, epochs, geometry, half_body, records, resample
+from keras_mspose import augment, epochs, geometry, half_body, mixing, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
 
 
 def training_batches(
-    data: records.RecordSet,
+    data: records.RecordSet | Sequence[records.RecordSet],
     config: RunConfig,
     heads: list[str],
     *,
@@ -28,6 +31,8 @@ def training_batches(
     what the uninterrupted run saw. The last, smaller batch of an epoch is left out.
 
     Args:
+        data: one data set, or several of one skeleton, as `mixing.mix` gives them: their persons are mixed in every
+            batch, and measured by the first one's metric.
         heads: names under which the loss expects the targets.
         start_epoch: number of the first epoch, from 0.
         worker: (index from 0, count) of this machine among several that train together. Each gets `batch_size / count`
@@ -41,19 +46,16 @@ def training_batches(
         MsposeError: no such split, a bad shard, fewer persons than a batch, a batch size that does not divide over the
             workers, or what `augment.check` refuses.
     """
-    augment.check(config.data.augment, data.skeleton)
-    split, batch, workers = config.data.train_split, config.training.batch_size, worker[1]
-    persons = data.persons(split)
-    if persons < batch:
-        raise MsposeError(f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
+    sets = [data] if isinstance(data, records.RecordSet) else list(data)
+    first, batch, workers = sets[0], config.training.batch_size, worker[1]
+    augment.check(config.data.augment, first.skeleton)
+    steps = epoch_steps(sets, config)
     if batch % workers or not 0 <= worker[0] < workers:
         raise MsposeError(
-            f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size that divides"
+            f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size ({batch}) that they divide"
         )
-    steps = config.training.steps_per_epoch or persons // batch
-    rounds = -(-steps * batch // persons)
     people = epochs.order(
-        [epochs.Source(data.files(split), data.shard_sizes(split), rounds * persons)],
+        _sources(sets, config, steps * batch, workers),
         steps * batch // workers,
         config.training.seed,
         config.data.shuffle_buffer,
@@ -61,13 +63,16 @@ def training_batches(
         start_epoch=start_epoch,
     )
 
-    def prepare(seeds: tf.Tensor, _place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        person = records.parse(record, len(data.skeleton))
-        numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
-        return *augmented_crop(person, data, config, seeds), numbers
+    def prepare(seeds: tf.Tensor, place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if len(sets) == 1:
+            person = first.parse(record)
+        else:
+            person = tf.switch_case(tf.cast(place, tf.int32), [partial(one.parse, record) for one in sets])
+        numbers = augment.draw_patches(config.data.augment, first.skeleton, seeds)
+        return *augmented_crop(person, first, config, seeds), numbers
 
     def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        crops, target = augmented_batch(*cut, data, config)
+        crops, target = augmented_batch(*cut, first, config)
         return crops, dict.fromkeys(heads, target)
 
     batches = (
@@ -77,6 +82,34 @@ def training_batches(
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches, steps
+
+
+def epoch_steps(sets: Sequence[records.RecordSet], config: RunConfig) -> int:
+    """Steps of an epoch: `steps_per_epoch`, or as many as all persons together fill.
+
+    Raises:
+        MsposeError: no such split, or fewer persons than a batch.
+    """
+    split, batch = config.data.train_split, config.training.batch_size
+    persons = sum(one.persons(split) for one in sets)
+    if persons < batch:
+        folders = " and ".join(str(one.folder) for one in sets)
+        raise MsposeError(f"{folders}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
+    return config.training.steps_per_epoch or persons // batch
+
+
+def _sources(sets: Sequence[records.RecordSet], config: RunConfig, total: int, workers: int) -> list[epochs.Source]:
+    split = config.data.train_split
+    for one in sets:
+        if len(sets) > 1 and one.persons(split) < 2 * workers:
+            raise MsposeError(
+                f"{one.folder}: {one.persons(split)} persons are too few to share among {workers} workers"
+            )
+    amounts = mixing.quotas(sets, split, config.data.weights, total)
+    return [
+        epochs.Source(one.files(split), one.shard_sizes(split), amount)
+        for one, amount in zip(sets, amounts, strict=True)
+    ]
 
 
 def evaluation_batches(
@@ -98,7 +131,7 @@ def evaluation_batches(
     """
 
     def prepare(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        person = records.parse(record, len(data.skeleton))
+        person = data.parse(record)
         center, side = person_box(person, box)
         matrix = geometry.crop_transform(center, side, crop_size)
         reference = reference_length(person, data.metric, data.skeleton)
