@@ -10,12 +10,40 @@ the one that is validated on; its metric is the run's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from keras_mspose.config import DataConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet
 from keras_mspose.skeleton import SKELETONS, Skeleton
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Matched(RecordSet):
+    """A data set whose persons have the keypoints of another skeleton.
+
+    Attributes:
+        original: the data set itself.
+        places: of each of the skeleton's keypoints in the original's, None where that has none.
+    """
+
+    original: RecordSet | None = None
+    places: tuple[int | None, ...] = ()
+
+    def files(self, split: str) -> list[str]:
+        return self.original.files(split)
+
+    def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
+        person = self.original.parse(serialized)
+        rows = tf.pad(person["keypoints"], [[0, 1], [0, 0]])  # the added row is not labelled
+        added = len(self.original.skeleton)
+        return {**person, "keypoints": tf.gather(rows, [added if p is None else p for p in self.places])}
 
 
 def matched(data: RecordSet, skeleton: Skeleton, rename: Mapping[str, str]) -> RecordSet:
@@ -39,8 +67,8 @@ def matched(data: RecordSet, skeleton: Skeleton, rename: Mapping[str, str]) -> R
         raise MsposeError(
             f"{data.folder}: none of its keypoints ({', '.join(own)}) is one of {skeleton.name}'s; see data.rename"
         )
-    places = tuple(own.index(name) if name else -1 for name in names)
-    return replace(data, skeleton=skeleton, written=data.skeleton, places=places)
+    facts = {part.name: getattr(data, part.name) for part in fields(RecordSet)} | {"skeleton": skeleton}
+    return Matched(**facts, original=data, places=tuple(own.index(name) if name else None for name in names))
 
 
 def mix(sets: Sequence[RecordSet], config: DataConfig) -> list[RecordSet]:
@@ -59,7 +87,7 @@ def mix(sets: Sequence[RecordSet], config: DataConfig) -> list[RecordSet]:
     skeleton = SKELETONS[config.skeleton] if config.skeleton else sets[0].skeleton
     _check_names(config.rename, sets, skeleton)
     found = [matched(data, skeleton, config.rename) for data in sets]
-    if any(data.places for data in found):
+    if any(isinstance(data, Matched) for data in found):
         for data in found:
             print(_summary(data))
     rules = {str(data.notes.get("sides", "")) for data in sets}
@@ -93,10 +121,10 @@ def _check_names(rename: Mapping[str, str], sets: Sequence[RecordSet], skeleton:
 
 
 def _summary(data: RecordSet) -> str:
-    skeleton, written = data.skeleton, data.written or data.skeleton
-    places = data.places or tuple(range(len(skeleton)))
-    missing = [name for name, place in zip(skeleton.keypoints, places, strict=True) if place < 0]
-    unused = [name for place, name in enumerate(written.keypoints) if place not in places]
+    skeleton, missing, unused = data.skeleton, [], []
+    if isinstance(data, Matched):
+        missing = [name for name, place in zip(skeleton.keypoints, data.places, strict=True) if place is None]
+        unused = [n for place, n in enumerate(data.original.skeleton.keypoints) if place not in data.places]
     said = f"{data.folder}: {len(skeleton) - len(missing)} of {skeleton.name}'s {len(skeleton)} keypoints"
     said += f"; without {', '.join(missing)}" if missing else ""
     return said + (f"; not used: {', '.join(unused)}" if unused else "")

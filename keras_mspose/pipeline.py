@@ -107,7 +107,7 @@ def _sources(sets: Sequence[records.RecordSet], config: RunConfig, total: int, w
             )
     amounts = mixing.quotas(sets, split, config.data.weights, total)
     return [
-        epochs.Source(one.files(split), one.shard_sizes(split), amount)
+        epochs.Source(one.files(split), [shard["persons"] for shard in one.splits[split]["shards"]], amount)
         for one, amount in zip(sets, amounts, strict=True)
     ]
 

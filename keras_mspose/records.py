@@ -7,7 +7,7 @@ encoded photograph. Coordinates are 0-based photograph pixels, the pixel's centr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +95,6 @@ class RecordSet:
 
     `splits` maps a split's name to `{"persons": int, "images": int, "shards": [{"file", "persons", "sha256"}]}`.
     `metric` is the data set's usual accuracy: `pckh` (head size), `pck` (torso) or `pck_box` (person box).
-    Where `mixing.matched` gave the persons another skeleton, `written` is the records' own, and `places` are the places
-    of the skeleton's keypoints in it, -1 for those that it does not have.
     """
 
     folder: Path
@@ -107,8 +105,6 @@ class RecordSet:
     source: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
-    written: Skeleton | None = None
-    places: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, folder: str | Path) -> RecordSet:
@@ -158,19 +154,8 @@ class RecordSet:
         return int(self._split(split)["persons"])
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parse one record as `parse` does, its keypoints in the order of this set's skeleton."""
-        import tensorflow as tf
-
-        count = len(self.written or self.skeleton)
-        person = parse(serialized, count)
-        if self.places:
-            rows = tf.pad(person["keypoints"], [[0, 1], [0, 0]])  # the added row is not labelled
-            person["keypoints"] = tf.gather(rows, [count if place < 0 else place for place in self.places])
-        return person
-
-    def shard_sizes(self, split: str) -> list[int]:
-        """How many persons each of a split's shards holds, in the order of `files`."""
-        return [int(shard["persons"]) for shard in self._split(split)["shards"]]
+        """Parse one record of this set, as `parse` does."""
+        return parse(serialized, len(self.skeleton))
 
     def files(self, split: str) -> list[str]:
         """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
@@ -180,7 +165,7 @@ class RecordSet:
         """
         paths = [self.folder / shard["file"] for shard in self._split(split)["shards"]]
         for path in paths:
-            _check_first_record(path, len(self.written or self.skeleton))
+            _check_first_record(path, len(self.skeleton))
         return [str(p) for p in paths]
 
     def _split(self, split: str) -> dict:
@@ -276,11 +261,9 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
 
 
 @contextmanager
-def damage_named(data: RecordSet | Sequence[RecordSet], split: str) -> Iterator[None]:
-    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file.
-
-    Args:
-        data: what is read; of several sets TensorFlow does not say which one is damaged.
+def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None]:
+    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file. It does not say
+    in which one of several data sets that is.
 
     Raises:
         MsposeError: a record in `split` is cut, altered, of another form, or its photograph cannot be decoded.
@@ -294,10 +277,9 @@ def damage_named(data: RecordSet | Sequence[RecordSet], split: str) -> Iterator[
         ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
         if not ours:
             raise
-        folders = [str(one.folder) for one in ([data] if isinstance(data, RecordSet) else data)]
+        folders = " or ".join(str(one.folder) for one in (data, *more))
         raise MsposeError(
-            f"{' or '.join(folders)}: a damaged record in split {split!r}; convert again, or copy the folder again "
-            f"({message})"
+            f"{folders}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
         ) from error
 
 

@@ -82,7 +82,7 @@ def train(
 
     heads = list(model.output_names)
     batches, steps = pipeline.training_batches(sets, config, heads, start_epoch=start)
-    with damage_named(sets, config.data.train_split):
+    with damage_named(data, config.data.train_split, *sets[1:]):
         model.fit(
             batches,
             steps_per_epoch=steps,
