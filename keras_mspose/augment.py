@@ -26,7 +26,7 @@ class Draw(NamedTuple):
         rotation: () radians, from +x towards +y.
         shift: (2,) shift of the box's centre, as a share of its side.
         flip: () bool.
-        colour: (3,) factor of each colour channel.
+        colour: (2, 3) factor of each colour channel, and the grey levels that are added to it.
         whole_image: () bool, the crop is cut about the photograph instead of the person.
         half_body: () bool, the crop is cut about half of the person, if enough of it is labelled; and
         upper: () bool, which half.
@@ -61,14 +61,15 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
     Args:
         seed: (2,) int, unlike for every person and epoch.
     """
-    r = tf.random.stateless_uniform([12], seed, -1.0, 1.0)
+    r = tf.random.stateless_uniform([14], seed, -1.0, 1.0)
     turned = r[2] < 2 * config.rotation_share - 1
+    contrast, lighter = 1.0 + config.contrast * r[12], 255.0 * config.brightness * r[13]
     return Draw(
         scale=1.0 + config.scale * r[0],
         rotation=tf.where(turned, math.radians(config.rotation) * r[1], 0.0),
         shift=config.translation * r[3:5],
         flip=r[5] < 2 * config.flip - 1,
-        colour=1.0 + config.colour * r[6:9],
+        colour=tf.stack([contrast * (1.0 + config.colour * r[6:9]), tf.repeat(127.5 * (1.0 - contrast) + lighter, 3)]),
         whole_image=r[9] < 2 * config.whole_image - 1,
         half_body=r[10] < 2 * config.half_body - 1,
         upper=r[11] < 0,
@@ -108,9 +109,11 @@ def paste_patches(
 
 
 def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
-    """Multiply the colour channels of uint8 crops (..., H, W, 3) by (..., 3) factors; the result is clipped."""
-    changed = tf.cast(crop, tf.float32) * colour[..., None, None, :]
-    return tf.cast(tf.clip_by_value(changed + 0.5, 0.0, 255.0), tf.uint8)
+    """Multiply the colour channels of uint8 crops (..., H, W, 3) by factors and add grey levels, both in `colour`
+    (..., 2, 3) as in `Draw`; the result is clipped."""
+    factor, added = colour[..., :1, None, :], colour[..., 1:, None, :]
+    changed = tf.cast(crop, tf.float32) * factor + (added + 0.5)
+    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), tf.uint8)
 
 
 def flip_keypoints(keypoints: tf.Tensor, flip: tf.Tensor, flip_order: tf.Tensor) -> tf.Tensor:

@@ -66,6 +66,8 @@ class AugmentConfig:
         translation: largest shift of the crop, either way, as a share of the box's side.
         flip: share of the crops that are mirrored.
         colour: each colour channel is multiplied by a factor between 1 - colour and 1 + colour.
+        contrast: distances from mid-grey are multiplied by a factor between 1 - contrast and 1 + contrast.
+        brightness: largest lightening or darkening of a crop, as a share of the way from black to white.
         whole_image: share of the crops that show the whole photograph instead of the person's box, for networks that
             are to find a person without one; only for photographs of one person.
         half_body: share of the crops that show the upper or the lower body alone, where enough keypoints are labelled;
@@ -83,6 +85,8 @@ class AugmentConfig:
     translation: NonNegative = 0.0
     flip: Share = 0.5
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Annotated[float, Field(ge=0, lt=1)] = 0.0
     whole_image: Share = 0.0
     half_body: Share = 0.0
     occluders: Share = 0.0

@@ -2,6 +2,10 @@
 
 The order depends on the seed and the epoch's number alone, so that it can be had again at any epoch. tf.data's own
 shuffling takes no seed that changes by epoch, and its state cannot be rebuilt at epoch n.
+
+Records are not cached: the operating system's page cache does that. Read from there, a person of LSP Extended costs
+about 0.035 ms of CPU time, from memory (`Dataset.cache`) about 0.02 ms, of the 1.1 to 1.4 ms that the whole pipeline
+takes for a crop of 128 px. Decoding costs more, 0.35 ms, but decoded photographs of 7,248 persons would fill 1.3 GB.
 """
 
 from __future__ import annotations

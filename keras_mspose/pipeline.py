@@ -206,7 +206,7 @@ def augmented_crop(
         seeds: (2,) int64, unlike for every person and epoch.
 
     Returns:
-        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colour factors (3,).
+        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colours (2, 3).
     """
     settings: AugmentConfig = config.data.augment
     size = config.model.input_size
@@ -248,7 +248,8 @@ def augmented_batch(
     """
     settings = config.data.augment
     crops, target = augment.paste_patches(crops, target, numbers, settings, data.skeleton)
-    return augment.change_colour(crops, colours) if settings.colour else crops, target
+    coloured = settings.colour or settings.contrast or settings.brightness
+    return augment.change_colour(crops, colours) if coloured else crops, target
 
 
 def as_trained(
