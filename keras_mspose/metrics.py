@@ -77,16 +77,20 @@ def normalised_distances(predicted: np.ndarray, truth: np.ndarray, reference: np
     return np.where(counted & np.isnan(distance), np.inf, ratio)
 
 
-def accuracy(distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: float | None = None) -> Accuracy:
+def accuracy(
+    distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: float | None = None, *, strict: bool = False
+) -> Accuracy:
     """Score normalised distances (P, K), as `normalised_distances` gives them.
 
     Args:
         metric: `pckh`, `pck` or `pck_box`; names the result and its usual threshold.
+        strict: a distance of exactly the threshold is wrong.
     """
     threshold = THRESHOLDS[metric] if threshold is None else threshold
     counted = ~np.isnan(distances)
     counts = counted.sum(axis=0)
-    hits = (np.where(counted, distances, np.inf) <= threshold).sum(axis=0)
+    found = np.where(counted, distances, np.inf)
+    hits = ((found < threshold) if strict else (found <= threshold)).sum(axis=0)
     percent = np.divide(100.0 * hits, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     scored = np.array(skeleton.scored_indices)
     by_name = dict(zip(skeleton.keypoints, percent.tolist(), strict=True))

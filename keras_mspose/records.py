@@ -158,6 +158,10 @@ class RecordSet:
         """How many persons a split holds."""
         return int(self._split(split)["persons"])
 
+    def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parse one record of this set, as `parse` does."""
+        return parse(serialized, len(self.skeleton))
+
     def files(self, split: str) -> list[str]:
         """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
 
@@ -224,8 +228,8 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `format`, `image`, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `crop` (3,), see `Person`.
-        Lengths are in pixels of `image`.
+        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
+        of `Person`. Lengths are in pixels of `image`.
     """
     import tensorflow as tf
 
@@ -259,13 +263,14 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
         "area": found["person/area"],
-        "crop": found["image/crop"],
+        "origin": found["image/crop"],
     }
 
 
 @contextmanager
-def damage_named(data: RecordSet, split: str) -> Iterator[None]:
-    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file.
+def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None]:
+    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file. It does not say
+    in which one of several data sets that is.
 
     Raises:
         MsposeError: a record in `split` is cut, altered, of another form, or its photograph cannot be decoded.
@@ -281,8 +286,9 @@ def damage_named(data: RecordSet, split: str) -> Iterator[None]:
         ours = any(sign in message for sign in DAMAGED)
         if not ours:
             raise
+        folders = " or ".join(str(one.folder) for one in (data, *more))
         raise MsposeError(
-            f"{data.folder}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
+            f"{folders}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
         ) from error
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose.info import Cost
 from keras_mspose.metrics import Accuracy
+from keras_mspose.occlusion import KINDS
+from keras_mspose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from keras_mspose.info import Cost  # which loads TensorFlow, and `mspose score` does without
 
 console = Console()
 
@@ -28,12 +33,36 @@ def print_accuracy(found: Accuracy, title: str) -> None:
     console.print(joints)
 
 
+def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
+    """One row a scored keypoint and the pooled total, for visible keypoints, occluded ones, and those of them that
+    have a visible neighbour."""
+    table = Table("keypoint", title="by visibility, right % (of how many)", title_justify="left")
+    for kind in found:
+        table.add_column(KINDS[kind], justify="right")
+    for i in skeleton.scored_indices:
+        name = skeleton.keypoints[i]
+        table.add_row(name, *(f"{_percent(one.joints[name])} ({one.counts[name]})" for one in found.values()))
+    counts = [sum(one.counts[skeleton.keypoints[i]] for i in skeleton.scored_indices) for one in found.values()]
+    totals = (f"{_percent(one.weighted_mean)} ({n})" for one, n in zip(found.values(), counts, strict=True))
+    table.add_row("total, pooled", *totals, end_section=True)
+    console.print(table)
+
+
 def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
     """One row a supervised head, so that one sees what each scale, each stack and the regression reach."""
     table = Table("head", "Mean", "Total", title="every supervised head", title_justify="left")
     for name, found in heads.items():
         mark = " (the answer)" if name == answer else ""
         table.add_row(name + mark, _percent(found.mean), _percent(found.weighted_mean))
+    console.print(table)
+
+
+def print_choices(choices: dict[tuple[str, bool], Accuracy]) -> None:
+    """One row a way of reading heatmaps, with its gain over the plainest: the peak's pixel, without flip test."""
+    table = Table("decoding", "flip test", "Mean", "gain", title="reading the same heatmaps", title_justify="left")
+    plainest = choices["argmax", False].mean
+    for (decoding, flip), found in choices.items():
+        table.add_row(decoding, "yes" if flip else "no", _percent(found.mean), f"{found.mean - plainest:+.2f}")
     console.print(table)
 
 

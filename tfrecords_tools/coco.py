@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import COCO17
 from tfrecords_tools import photographs, writer
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 SPLITS = {"train": "train2017", "val": "val2017"}
 BOX_MARGIN = 1.25
 
@@ -27,17 +30,14 @@ BOX_MARGIN = 1.25
 def convert(
     source: Path,
     out: Path,
-    *,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert COCO to a record folder with the splits `train` and `val`, as far as their annotation is there.
 
     Args:
         source: folder with `annotations` and the photographs' folders.
         out: the record folder to make.
-        skip_bad, overwrite, workers: see `writer.write`.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`.
 
     Raises:
         MsposeError: folder or annotation missing or of another form, or what `writer.write` refuses.
@@ -64,9 +64,7 @@ def convert(
         source=str(source),
         options={},
         notes={"left_out": dict(left_out)} if left_out else None,
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 

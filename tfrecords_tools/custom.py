@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import METRICS, Person, RecordSet
@@ -20,6 +21,9 @@ from keras_mspose.skeleton import Skeleton
 from tfrecords_tools import skeleton_file, writer
 from tfrecords_tools.custom_form import Row, read
 from tfrecords_tools.custom_person import person_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 PERSONS_NAMES = ("persons.csv", "persons.jsonl")
 Found = list[tuple[Row, str | None, Person]]  # row, split that it names, person
@@ -36,9 +40,7 @@ def convert(
     val_share: float | None = None,
     seed: int = 0,
     metric: str | None = None,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert one's own keypoints to a record folder.
 
@@ -54,7 +56,7 @@ def convert(
         seed: of that draw.
         metric: `pckh`, `pck` or `pck_box`; by default the first that the data allows: PCKh where persons have a head
             size or the skeleton a head, PCK where it has a torso, else the distance over the side of the person's box.
-        skip_bad, overwrite, workers: see `writer.write`.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`.
 
     Raises:
         MsposeError: a file is missing or of another form, with line and field; or what `writer.write` refuses.
@@ -80,9 +82,7 @@ def convert(
         source=str(source),
         options={"one_based": one_based, "val_share": val_share, "seed": seed},
         notes={"left_out": left_out} if left_out else None,
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,8 @@ from keras_mspose.records import Person, encode
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools.cropping import Crop, cut
 
-QUALITY = 95  # of photographs that are compressed here, once
+QUALITY = {"quality": 95, "subsampling": "4:4:4"}  # of photographs in other formats, which are compressed here, once
+CROP_QUALITY = {"quality": 90, "subsampling": "4:2:0"}  # as cameras have it: half as much to decode
 LARGEST = 1e7  # pixels: nothing of a photograph is so far, and float32 tells neighbouring pixels apart up to here
 
 
@@ -41,7 +43,7 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
     else:
         person, image = cut(person, _pixels(data), crop)
         person = replace(person, keypoints=np.where(person.keypoints[:, 2:] > 0, person.keypoints, 0.0))
-        jpeg, size = _compressed(image), image.size
+        jpeg, size = _compressed(image, CROP_QUALITY), image.size
     return encode(person, jpeg, size)
 
 
@@ -99,7 +101,7 @@ def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
     except Exception as error:  # Pillow's decoders raise types of many kinds
         raise BadRecord(_why(error)) from error
     image = _pixels(data)
-    return _compressed(image), image.size
+    return _compressed(image, QUALITY), image.size
 
 
 def _pixels(data: bytes) -> Image.Image:
@@ -118,7 +120,7 @@ def _why(error: Exception) -> str:
     return f"broken image ({' '.join(str(error).split()) or type(error).__name__})"
 
 
-def _compressed(image: Image.Image) -> bytes:
+def _compressed(image: Image.Image, how: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    image.save(buffer, "JPEG", **how)
     return buffer.getvalue()

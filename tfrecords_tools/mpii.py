@@ -15,13 +15,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import mpii_hrnet, mpii_join, mpii_json, mpii_mat, writer
 from tfrecords_tools.mpii_join import Persons
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 MAT_NAME = "mpii_human_pose_v1_u12_1.mat"
 JSON_NAMES = ("mpii_annotations.json.gz", "mpii_annotations.json")
@@ -38,9 +41,7 @@ def convert(
     *,
     json: Path | Sequence[Path] | None = None,
     heads: Path | None = None,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert MPII to a record folder with the splits `train`, `val` and `test`, as far as the files know them.
 
@@ -54,8 +55,8 @@ def convert(
         out: the record folder to make.
         json: one file or several in a JSON form, to convert in place of the .mat.
         heads: head boxes of the validation split; by default the file of the names above, if there is one.
-        skip_bad, overwrite, workers: see `writer.write`. With `skip_bad` persons whose photograph is missing are left
-            out, so that a part of the photographs will do.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`. With `skip_bad` persons whose photograph is
+            missing are left out, so that a part of the photographs will do.
 
     Raises:
         MsposeError: folder, annotation or `images` missing or of another form, files that do not belong together, or
@@ -91,9 +92,7 @@ def convert(
         source=str(mat if mat and not given else files[0] if len(files) == 1 else files[0].parent),
         options={"json": names[0] if len(names) == 1 else names or None},
         notes=notes,
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 

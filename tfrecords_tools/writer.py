@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,15 @@ AHEAD = 2  # groups in the window, for each thread
 
 T = TypeVar("T")
 Job = Any  # what a converter makes a person of; most list persons themselves
+
+
+class How(TypedDict, total=False):
+    """Arguments of `write` that every converter passes on."""
+
+    skip_bad: bool
+    overwrite: bool
+    crop: Crop | None
+    workers: int | None
 
 
 @dataclass(frozen=True)

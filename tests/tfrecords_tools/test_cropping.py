@@ -111,5 +111,5 @@ def test_records_of_crops(tmp_path: Path, records_of) -> None:
     image = Image.open(io.BytesIO(record["image"]))
     assert image.size == tuple(record["image_size"]) == (96, 96)
     assert np.abs(middle_of(image) - record["keypoints"][3, :2]).max() < 0.1
-    assert record["crop"][2] == pytest.approx(64 / 130)
+    assert record["origin"][2] == pytest.approx(64 / 130)
     assert not np.delete(record["keypoints"], 3, 0).any()

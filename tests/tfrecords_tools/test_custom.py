@@ -14,8 +14,8 @@ from keras_mspose import cli
 from keras_mspose.cli_convert import METRICS as METRICS_OF_THE_COMMAND
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import METRICS, RecordSet
-from keras_mspose.skeleton import Skeleton
-from tfrecords_tools import custom, custom_form
+from keras_mspose.skeleton import COCO17, Skeleton
+from tfrecords_tools import coco, custom, custom_form
 from tfrecords_tools.custom_person import person_of
 
 HAND = {"name": "hand", "keypoints": ["wrist", "tip"]}
@@ -330,6 +330,31 @@ def test_command_with_files_elsewhere(source, tmp_path, capsys):
     data = RecordSet.load(tmp_path / "out")
     assert data.options == {"one_based": True, "val_share": 0.5, "seed": 3}
     assert sum(split["persons"] for split in data.splits.values()) == 2
+
+
+@pytest.mark.data
+def test_coco_written_as_own_data_gives_the_records_of_coco(real_data, tmp_path, records_of):
+    lines = []
+    for split in ("train", "val"):
+        data = json.loads((real_data / "coco" / "annotations" / f"person_keypoints_{split}2017.json").read_text())
+        names = {image["id"]: image["file_name"] for image in data["images"]}
+        for entry in data["annotations"]:
+            if entry["iscrowd"] or not entry["num_keypoints"]:
+                continue
+            points = np.reshape(entry["keypoints"], (17, 3)).tolist()
+            own = {"image": f"{split}2017/{names[entry['image_id']]}", "split": split, "person_id": entry["id"]}
+            own |= dict(zip(custom_form.BOX, entry["bbox"], strict=True))
+            lines.append(json.dumps({**own, "keypoints": dict(zip(COCO17.keypoints, points, strict=True))}))
+    (tmp_path / "persons.jsonl").write_text("\n".join(lines))
+    own = custom.convert(tmp_path, tmp_path / "own", skeleton=Path("coco17"), images=real_data / "coco")
+    coco.convert(real_data / "coco", tmp_path / "coco")
+    assert own.metric == "pck" and sum(split["persons"] for split in own.splits.values()) == 166
+    for split in ("train", "val"):
+        one, other = ({r["person_id"]: r for r in records_of(tmp_path / n, split)} for n in ("own", "coco"))
+        assert one.keys() == other.keys()
+        for number, record in one.items():
+            for key in ("image", "keypoints", "box"):
+                np.testing.assert_array_equal(record[key], other[number][key])
 
 
 PIECES = st.sampled_from(
