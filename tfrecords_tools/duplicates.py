@@ -44,7 +44,7 @@ def names_in_two_splits(splits: list[str], names: list[str], fingerprints: np.nd
         (first, i), *others = places.items()
         for _, j in others:
             if fingerprints[i] != fingerprints[j]:
-                yield Repeat(j, True, f"another photograph in {first} has this name")
+                yield Repeat(j, True, f"{first} has a photograph of this name too")
 
 
 def persons(splits: list[str], names: list[str], keypoints: np.ndarray) -> Iterator[Repeat]:

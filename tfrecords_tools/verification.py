@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_mspose import image_files, records
-from keras_mspose.skeleton import Skeleton
 from tfrecords_tools import duplicates, plausibility
 
 KINDS = {  # in the order of the report
@@ -86,7 +85,7 @@ def verify(data: records.RecordSet, console: Console) -> tuple[dict[str, int], l
     for where in persons.where:
         counts[where[0]] += 1
     if persons.where:
-        found += _all_persons(persons, data.skeleton)
+        found += _all_persons(persons, data)
     order = list(KINDS)
     return counts, sorted(found, key=lambda f: (order.index(f.kind), -f.amount))
 
@@ -256,12 +255,12 @@ def _broken_numbers(person: dict[str, Any]) -> np.ndarray:
     return ~np.isfinite(keypoints).all(axis=1) | ~np.isin(keypoints[:, 2], (0, 1, 2))
 
 
-def _all_persons(persons: _Persons, skeleton: Skeleton) -> Iterator[Finding]:
+def _all_persons(persons: _Persons, data: records.RecordSet) -> Iterator[Finding]:
     keypoints, size = (persons.column(name).astype(np.float64) for name in ("keypoints", "image_size"))
     head_box, head_size, estimated = (persons.column(n) for n in ("head_box", "head_size", "head_size_estimated"))
     suspects = {
-        "left and right": plausibility.sides_exchanged(keypoints, skeleton),
-        "outside": plausibility.keypoints_outside(keypoints, size, skeleton.keypoints),
+        "left and right": plausibility.sides_exchanged(keypoints, data.skeleton),
+        "outside": plausibility.keypoints_outside(keypoints, size, data.skeleton.keypoints),
         "one place": plausibility.keypoints_in_one_place(keypoints),
         "box": plausibility.boxes(persons.column("box"), keypoints, size),
         "head": plausibility.heads(head_box, head_size, estimated, size),
@@ -276,4 +275,6 @@ def _all_persons(persons: _Persons, skeleton: Skeleton) -> Iterator[Finding]:
     for index, across, what in duplicates.persons(splits, names, keypoints):
         yield persons.finding("person in two splits" if across else "person twice", index, what)
     for index, _, what in duplicates.names_in_two_splits(splits, names, fingerprints):
-        yield persons.finding("name in two splits", index, what)
+        # crops of one photograph have unlike bytes
+        kind = "photograph in two splits" if "crop" in data.options else "name in two splits"
+        yield persons.finding(kind, index, what)

@@ -82,8 +82,9 @@ def test_json(form: str, count: int, source: Path, damage: Any, convert: Callabl
         data = damage.bytes(text) if turn and turn % 4 == 0 else text
         data = gzip.compress(data) if form.endswith("gz") else data
         file.write_bytes(damage.bytes(data) if form.endswith("gz") and turn and turn % 3 == 0 else data)
-        plain = convert(*command, what=data)
-        skipping = convert(*command, "--skip-bad", what=data)
+        crop = ["--crop", 64] if turn % 5 == 1 else []
+        plain = convert(*command, *crop, what=data)
+        skipping = convert(*command, *crop, "--skip-bad", what=data)
         assert skipping or not plain
         went_well.append(plain)
     assert went_well[0] and 0 < sum(went_well) < len(went_well)

@@ -16,6 +16,7 @@ from keras_mspose import cli
 from keras_mspose.records import Person, encode
 from keras_mspose.skeleton import LSP14
 from tfrecords_tools import writer
+from tfrecords_tools.cropping import Crop
 
 WIDTH, HEIGHT = 100, 170
 
@@ -199,8 +200,19 @@ def test_the_same_in_two_splits_is_broken_and_in_one_a_suspect(folder: Path, ver
         ("person in two splits", "21.jpg", "the keypoints of a person on 0.jpg in train"),
         ("photograph twice", "25.jpg", "the bytes of 3.jpg in val"),
         ("person twice", "23.jpg", "the keypoints of a person on 22.jpg in val"),
-        ("name in two splits", "3.jpg", "another photograph in train has this name"),
+        ("name in two splits", "3.jpg", "train has a photograph of this name too"),
     ]
+
+
+def test_crops_of_one_photograph_in_two_splits(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Their bytes and keypoints differ; the name tells."""
+    box = (50.0, 85.0, 90.0)
+    persons = [("train", person(1, box=box)), ("val", person(2, box=box, image_name="1.jpg"))]
+    how = {"name": "few", "skeleton": LSP14, "metric": "pck", "source": "drawn", "options": {}}
+    writer.write(iter(persons), tmp_path / "c", crop=Crop(64), **how)
+    assert cli.main(["inspect", str(tmp_path / "c"), "--verify", "--persons", "0"]) == 1
+    said = capsys.readouterr().out
+    assert "photograph in two splits: val 1.jpg person 0" in said and "train has a photograph of this name too" in said
 
 
 def test_suspects_are_drawn_and_end_well(folder: Path, verified: Callable) -> None:
