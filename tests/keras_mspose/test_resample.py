@@ -52,7 +52,7 @@ def test_a_blob_lands_where_the_transform_says(shrink: float, position: tuple[fl
 
 
 @pytest.mark.parametrize(
-    ("shrink", "ratio"), [(0.5, 1), (1.0, 1), (1.9, 1), (2.0, 2), (3.9, 2), (4, 4), (8, 8), (20, 8)]
+    ("shrink", "ratio"), [(0.5, 1), (1, 1), (1.41, 1), (1.42, 2), (2, 2), (2.8, 2), (2.9, 4), (4, 4), (8, 8), (20, 8)]
 )
 def test_it_decodes_as_small_as_the_crop_allows(shrink: float, ratio: int) -> None:
     for turn in (0.0, 1.1):
