@@ -16,9 +16,9 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from export import folder, onnx_file, parity, savedmodel, tflite
+from export import onnx_file, parity, savedmodel, tflite
 from export.graph import CROPS, HEATMAPS, KEYPOINTS, InferenceGraph
-from keras_mspose import __version__, saved_model
+from keras_mspose import __version__, result_folder, saved_model
 from keras_mspose.errors import MsposeError
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import removed_layers
@@ -51,7 +51,7 @@ def export_run(
     run, out = saved_model.find(run), Path(out).resolve()
     if not formats or set(formats) - set(FORMATS):
         raise MsposeError(f"formats {list(formats)}: expected one or more of {', '.join(FORMATS)}")
-    folder.claim(out, overwrite=overwrite, ours=OURS, index=INDEX)
+    result_folder.claim(out, overwrite=overwrite, ours=OURS.__contains__, index=INDEX, what="exports")
     model, facts = saved_model.load(run)
     crops = _crops(images, model)
     console = Console()
@@ -63,7 +63,7 @@ def export_run(
     graph = InferenceGraph(model, facts.config.training.sigma)
     with console.status("asking Keras itself, to compare with"):
         expected = parity.reference(model, facts, crops)
-    with folder.whole(out) as partial:
+    with result_folder.whole(out) as partial:
         written = {name: _write(name, graph, partial, crops, expected, console) for name in dict.fromkeys(formats)}
         report = {
             "good": all(entry["good"] for entry in written.values()),

@@ -33,6 +33,9 @@ class Evaluation:
         truth: (P, K, 3) labelled keypoints in photograph pixels, visibility.
         reference: (P,) the metric's reference length in photograph pixels, 0 where a person is not counted.
         image_names: P names.
+        person_ids: (P,) as the records have them.
+        origins: (P, 3) where a record's image was cut out of its photograph, see `geometry.uncrop`. The pixels above
+            are those of the record's image.
         box, split, flip, looks: how it was measured.
     """
 
@@ -42,6 +45,8 @@ class Evaluation:
     truth: np.ndarray
     reference: np.ndarray
     image_names: list[str]
+    person_ids: np.ndarray
+    origins: np.ndarray
     box: str
     split: str
     flip: bool
@@ -106,7 +111,9 @@ def evaluate(
     forward = tf.function(lambda crops: _decoded(model, crops, facts.skeleton, sigma, flip), reduce_retracing=True)
     crop_again = tf.function(lambda jpegs, matrices: resample.crops_from_jpegs(jpegs, matrices, size))
     found: dict[str, list[np.ndarray]] = {name: [] for name in model.output_names}
-    kept: dict[str, list[np.ndarray]] = {key: [] for key in ("keypoints", "reference", "image_name")}
+    kept: dict[str, list[np.ndarray]] = {
+        key: [] for key in ("keypoints", "reference", "image_name", "person_id", "origin")
+    }
     done = 0
     batches = iter(pipeline.evaluation_batches(data, split, size, box, batch_size, persons=persons))
     while True:
@@ -139,6 +146,8 @@ def evaluate(
         truth=truth,
         reference=reference,
         image_names=[name.decode() for name in np.concatenate(kept["image_name"])],
+        person_ids=np.concatenate(kept["person_id"]),
+        origins=np.concatenate(kept["origin"]),
         box=box,
         split=split,
         flip=flip,

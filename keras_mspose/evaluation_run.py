@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from keras_mspose import saved_model, tables
 from keras_mspose.evaluation import Evaluation, evaluate
+from keras_mspose.prediction_file import write_predictions
 from keras_mspose.records import RecordSet
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.saved_model import Facts
@@ -25,6 +26,7 @@ def evaluate_run(
     persons: int | None = None,
     looks: int = 1,
     json_path: Path | None = None,
+    predictions_path: Path | None = None,
 ) -> list[Evaluation]:
     """Measure a run and print what was found.
 
@@ -33,6 +35,7 @@ def evaluate_run(
             data set's: the first needs the truth, the second does not.
         looks: see `evaluation.evaluate`.
         json_path: where the figures are written at full precision.
+        predictions_path: where every person's keypoints are written, of the first box rule that is measured.
 
     Returns:
         One evaluation a box rule, the run's own first.
@@ -41,6 +44,7 @@ def evaluate_run(
         MsposeError: no such run, record folder or split.
     """
     check_writable(json_path)
+    check_writable(predictions_path)
     saved_model.find(model_path)
     data = RecordSet.load(data_path)
     model, facts = saved_model.load(model_path)
@@ -51,6 +55,8 @@ def evaluate_run(
         flipped = (f", {one.looks} looks" if one.looks > 1 else "") + (", flip test" if one.flip else "")
         tables.print_accuracy(one.accuracy, f"{data.name} {one.split}, box {one.box}{flipped}")
         tables.print_heads(one.heads, one.answer)
+    if predictions_path is not None:
+        write_predictions(predictions_path, found[0], data)
     if json_path is not None:
         report = {**found[0].to_dict(), "model": str(model_path), "data": data.name}
         report["other_boxes"] = {one.box: one.to_dict() for one in found[1:]}

@@ -91,6 +91,17 @@ def apply(matrix: Any, xy: Any) -> Any:
     )
 
 
+def uncrop(xy: Any, origin: Any) -> Any:
+    """From pixels of a stored person crop to those of the photograph that it was cut from.
+
+    Args:
+        xy: (..., K, 2) crop pixels.
+        origin: (..., 3) left and top edge of the crop in the photograph, and crop pixels a photograph pixel; 0, 0, 1
+            for a record that holds the whole photograph.
+    """
+    return (xy + 0.5) / origin[..., None, 2:] + origin[..., None, :2] - 0.5
+
+
 def joints_box(keypoints: Any) -> tuple[Any, Any]:
     """Square about the labelled keypoints' bounding box, side 1.25 times its longer side.
 

@@ -1,7 +1,8 @@
 """PCK and PCKh in NumPy: what `evaluate` prints. Loads no TensorFlow.
 
 A keypoint is right when its distance to the truth, divided by the person's reference length, is at most the threshold.
-PCKh divides by the head size (0.6 * the head box's diagonal), PCK by the torso. Labelled keypoints count, occluded ones
+PCKh divides by the head size (0.6 * the head box's diagonal), PCK by the torso, PCK-box by the side of the person box:
+that is for hands, animals and things, which have neither head size nor torso. Labelled keypoints count, occluded ones
 too; persons without a reference length do not. Totals leave out the skeleton's `unscored` keypoints.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from keras_mspose.records import METRICS
 from keras_mspose.skeleton import Skeleton
 
-THRESHOLDS = {"pckh": 0.5, "pck": 0.2}
+THRESHOLDS = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Accuracy:
     """Percentages of right keypoints.
 
     Attributes:
-        metric: `PCKh` or `PCK`.
+        metric: `PCKh`, `PCK` or `PCK-box`.
         threshold: distances up to this share of the reference length are right.
         joints: by keypoint name; NaN where no person counts.
         counts: labelled keypoints that were counted, by keypoint name.
@@ -76,16 +77,20 @@ def normalised_distances(predicted: np.ndarray, truth: np.ndarray, reference: np
     return np.where(counted & np.isnan(distance), np.inf, ratio)
 
 
-def accuracy(distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: float | None = None) -> Accuracy:
+def accuracy(
+    distances: np.ndarray, skeleton: Skeleton, metric: str, threshold: float | None = None, *, strict: bool = False
+) -> Accuracy:
     """Score normalised distances (P, K), as `normalised_distances` gives them.
 
     Args:
-        metric: `pckh` or `pck`; names the result and its usual threshold.
+        metric: `pckh`, `pck` or `pck_box`; names the result and its usual threshold.
+        strict: a distance of exactly the threshold is wrong.
     """
     threshold = THRESHOLDS[metric] if threshold is None else threshold
     counted = ~np.isnan(distances)
     counts = counted.sum(axis=0)
-    hits = (np.where(counted, distances, np.inf) <= threshold).sum(axis=0)
+    found = np.where(counted, distances, np.inf)
+    hits = ((found < threshold) if strict else (found <= threshold)).sum(axis=0)
     percent = np.divide(100.0 * hits, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     scored = np.array(skeleton.scored_indices)
     by_name = dict(zip(skeleton.keypoints, percent.tolist(), strict=True))

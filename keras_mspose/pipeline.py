@@ -86,7 +86,8 @@ def evaluation_batches(
     Returns:
         Dataset of dicts: `crop` (B, H, W, 3) uint8, `targets` (B, K, 4), `matrix` (B, 2, 3) photograph to crop,
         `keypoints` (B, K, 3) in photograph pixels, `reference` (B,) the metric's length in photograph pixels,
-        `box` (B, 3), and `image` (the encoded photograph), `image_name`, `person_id`, `activity` (B,).
+        `box` (B, 3), `origin` (B, 3) of stored person crops (see `geometry.uncrop`), and `image` (the encoded
+        photograph), `image_name`, `person_id`, `activity` (B,).
     """
 
     def prepare(record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -100,7 +101,7 @@ def evaluation_batches(
             "matrix": matrix,
             "reference": reference,
             "box": tf.concat([center, side[None]], axis=0),
-            **{key: person[key] for key in ("image", "keypoints", "image_name", "person_id", "activity")},
+            **{key: person[key] for key in ("image", "keypoints", "origin", "image_name", "person_id", "activity")},
         }
 
     source = tf.data.TFRecordDataset(data.files(split))
@@ -142,8 +143,11 @@ def person_box(person: dict[str, tf.Tensor], rule: str) -> tuple[tf.Tensor, tf.T
 
 
 def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skeleton) -> tf.Tensor:
-    """() length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso; 0 where
-    the person has none and is not counted."""
+    """() length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso, `pck_box`
+    the side of the box that `person_box` gives by `record`; 0 where the person has none and is not counted."""
+    if metric == "pck_box":
+        _, side = person_box(person, "record")
+        return tf.where(side > 1, side, 0.0)  # 1: the box about a single keypoint, which has no size
     if metric == "pckh" or skeleton.torso is None:
         return person["head_size"]
     a, b = (person["keypoints"][skeleton.index(name)] for name in skeleton.torso)

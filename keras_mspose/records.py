@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
-METRICS = {"pckh": "PCKh", "pck": "PCK"}
+METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
 Count = Annotated[int, Field(ge=0)]
+WHOLE = (0.0, 0.0, 1.0)  # the crop of a record that holds the whole photograph
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Person:
         activity: what the person does, where the data set says.
         area: of the person's segment in square pixels, which OKS needs, or 0.
         image: path of the photograph, or its encoded bytes.
+        crop: of a person crop, where it was: left and top edge in photograph pixels from the photograph's own edges,
+            and crop pixels a photograph pixel; so that photograph x = (crop x + 0.5) / crop[2] + crop[0] - 0.5.
     """
 
     image_name: str
@@ -56,6 +59,7 @@ class Person:
     person_id: int = 0
     activity: str = ""
     area: float = 0.0
+    crop: tuple[float, float, float] = WHOLE
 
 
 @checked(config=ConfigDict(strict=True))
@@ -77,7 +81,7 @@ class _Index:
     """The form of `dataset.json`."""
 
     name: str
-    metric: Literal["pckh", "pck"]
+    metric: Literal["pckh", "pck", "pck_box"]
     skeleton: dict[str, Any]
     splits: dict[str, _Split]
     source: str = ""
@@ -90,7 +94,7 @@ class RecordSet:
     """What `dataset.json` says about a record folder.
 
     `splits` maps a split's name to `{"persons": int, "images": int, "shards": [{"file", "persons", "sha256"}]}`.
-    `metric` is the data set's usual accuracy: `pckh` (head size) or `pck` (torso).
+    `metric` is the data set's usual accuracy: `pckh` (head size), `pck` (torso) or `pck_box` (person box).
     """
 
     folder: Path
@@ -178,7 +182,7 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
     from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
 
     def floats(values: Any) -> Feature:
-        return Feature(float_list=FloatList(value=np.asarray(values, np.float32).ravel()))
+        return Feature(float_list=FloatList(value=np.asarray(values, np.float64).ravel().tolist()))
 
     def ints(*values: int) -> Feature:
         return Feature(int64_list=Int64List(value=values))
@@ -199,6 +203,7 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
         "person/head_size_estimated": ints(int(person.head_size_estimated)),
         "person/activity": text(person.activity.encode()),
         "person/area": floats([person.area]),
+        "image/crop": floats(person.crop),
     }
     # a protobuf map has no order of its own: without this, two runs write the same person as different bytes
     return Example(features=Features(feature=feature)).SerializeToString(deterministic=True)
@@ -214,7 +219,8 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     Returns:
         `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
-        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels. Lengths in photograph pixels.
+        `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
+        of `Person`. Lengths are in pixels of `image`.
     """
     import tensorflow as tf
 
@@ -231,6 +237,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/head_size_estimated": one([], tf.int64, 0),
         "person/activity": one([], tf.string, ""),
         "person/area": one([], tf.float32, 0.0),
+        "image/crop": one([3], tf.float32, WHOLE),
     }
     found = tf.io.parse_single_example(serialized, fields)
     return {
@@ -245,6 +252,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "head_size_estimated": found["person/head_size_estimated"],
         "activity": found["person/activity"],
         "area": found["person/area"],
+        "origin": found["image/crop"],
     }
 
 

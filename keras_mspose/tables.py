@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose.info import Cost
 from keras_mspose.metrics import Accuracy
+from keras_mspose.occlusion import KINDS
+from keras_mspose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from keras_mspose.info import Cost  # which loads TensorFlow, and `mspose score` does without
 
 console = Console()
 
@@ -26,6 +31,21 @@ def print_accuracy(found: Accuracy, title: str) -> None:
     for keypoint, percent in found.joints.items():
         joints.add_row(keypoint, _percent(percent), str(found.counts[keypoint]))
     console.print(joints)
+
+
+def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
+    """One row a scored keypoint and the pooled total, for visible keypoints, occluded ones, and those of them that
+    have a visible neighbour."""
+    table = Table("keypoint", title="by visibility, right % (of how many)", title_justify="left")
+    for kind in found:
+        table.add_column(KINDS[kind], justify="right")
+    for i in skeleton.scored_indices:
+        name = skeleton.keypoints[i]
+        table.add_row(name, *(f"{_percent(one.joints[name])} ({one.counts[name]})" for one in found.values()))
+    counts = [sum(one.counts[skeleton.keypoints[i]] for i in skeleton.scored_indices) for one in found.values()]
+    totals = (f"{_percent(one.weighted_mean)} ({n})" for one, n in zip(found.values(), counts, strict=True))
+    table.add_row("total, pooled", *totals, end_section=True)
+    console.print(table)
 
 
 def print_heads(heads: dict[str, Accuracy], answer: str) -> None:

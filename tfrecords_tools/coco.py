@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import COCO17
-from tfrecords_tools import writer
+from tfrecords_tools import photographs, writer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SPLITS = {"train": "train2017", "val": "val2017"}
 BOX_MARGIN = 1.25
@@ -27,17 +30,14 @@ BOX_MARGIN = 1.25
 def convert(
     source: Path,
     out: Path,
-    *,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert COCO to a record folder with the splits `train` and `val`, as far as their annotation is there.
 
     Args:
         source: folder with `annotations` and the photographs' folders.
         out: the record folder to make.
-        skip_bad, overwrite, workers: see `writer.write`.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`.
 
     Raises:
         MsposeError: folder or annotation missing or of another form, or what `writer.write` refuses.
@@ -64,9 +64,7 @@ def convert(
         source=str(source),
         options={},
         notes={"left_out": dict(left_out)} if left_out else None,
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 
@@ -123,12 +121,11 @@ def _person(entry: dict[str, Any], names: dict[Any, str], images: Path) -> Perso
     if entry["image_id"] not in names:
         raise ValueError(f"image_id {entry['image_id']} is no image of this file")
     name = names[entry["image_id"]]
-    if name != Path(name).name:
-        raise ValueError(f"file_name {name!r} is not a plain file name")
     x, y, width, height = (float(v) for v in entry["bbox"])
     if not (width > 0 and height > 0):
         raise ValueError(f"bbox {entry['bbox']} has no size")
     # COCO's box spans x to x + width in pixel edges; its first pixel's centre is 0.5 inside
     box = (x + width / 2 - 0.5, y + height / 2 - 0.5, BOX_MARGIN * max(width, height))
     area = float(entry.get("area", width * height))
-    return Person(name, keypoints.reshape(-1, 3), images / name, box, person_id=int(entry["id"]), area=area)
+    image = photographs.inside(images, name)
+    return Person(name, keypoints.reshape(-1, 3), image, box, person_id=int(entry["id"]), area=area)

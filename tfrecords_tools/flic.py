@@ -12,13 +12,17 @@ sides of a person seen from behind the other way round than one trained on MPII 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import FLIC11
-from tfrecords_tools import matlab, writer
+from tfrecords_tools import matlab, photographs, writer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 MAT_NAME = "examples.mat"
 COLUMNS = {  # of coords, from 0
@@ -35,17 +39,14 @@ SIDES = (
 def convert(
     source: Path,
     out: Path,
-    *,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert FLIC to a record folder with the splits `train` and `test`.
 
     Args:
         source: folder with `examples.mat` and `images`.
         out: the record folder to make.
-        skip_bad, overwrite, workers: see `writer.write`.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`.
 
     Raises:
         MsposeError: folder, images or `examples.mat` missing or of another form, or what `writer.write` refuses.
@@ -65,9 +66,7 @@ def convert(
         source=str(source),
         options={},
         notes={"sides": SIDES, **({"left_out": {"in neither split": left_out}} if left_out else {})},
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 
@@ -117,10 +116,8 @@ def _person(entry: np.void, number: int, images: Path) -> tuple[str | None, Pers
     center = (torso[:2] + torso[2:]) / 2 - 1
     side = BOX_OVER_TORSO * (torso[3] - torso[1])
     name = str(entry["filepath"])
-    if name != Path(name).name:
-        raise ValueError(f"filepath {name!r} is not a plain file name")
     box = (float(center[0]), float(center[1]), float(side))
-    return _split(entry), Person(name, keypoints, images / name, box, person_id=number)
+    return _split(entry), Person(name, keypoints, photographs.inside(images, name), box, person_id=number)
 
 
 def _split(entry: np.void) -> str | None:

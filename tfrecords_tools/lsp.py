@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
 from tfrecords_tools import matlab, writer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LSP_TRAIN = 1000
 EXTENDED_VAL_SHARE = 0.1
@@ -29,9 +33,7 @@ def convert(
     out: Path,
     *,
     split: str | None = None,
-    skip_bad: bool = False,
-    overwrite: bool = False,
-    workers: int | None = None,
+    **how: Unpack[writer.How],
 ) -> RecordSet:
     """Convert LSP or LSP Extended, told apart by the shape of `joints`, to a record folder.
 
@@ -43,7 +45,7 @@ def convert(
         split: `1-7248:train,7249-8148:val`, ranges of person numbers from 1, both ends included; persons in no range
             are left out. By default LSP's first 1,000 persons are `train` and the rest `val`; of LSP Extended the last
             tenth (rounded) is `val` and the rest `train`.
-        skip_bad, overwrite, workers: see `writer.write`.
+        how: `skip_bad`, `overwrite`, `crop`, `workers`, see `writer.write`.
 
     Raises:
         MsposeError: folder, images or `joints.mat` missing or of another form, a split that does not fit, or what
@@ -74,9 +76,7 @@ def convert(
         source=str(source),
         options={"split": split},
         notes={"left_out": {"no labelled keypoint": len(unlabelled)}} if unlabelled else None,
-        skip_bad=skip_bad,
-        overwrite=overwrite,
-        workers=workers,
+        **how,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -64,35 +65,35 @@ def convert(
         if value < least:
             raise MsposeError(f"synthetic: {name} is {value}, expected at least {least}")
     return writer.write(
-        _persons((persons, val_persons), seed, size, workers),
+        ((split, i) for split, count in zip(SPLITS, (persons, val_persons), strict=True) for i in range(count)),
         out,
         name="synthetic",
         skeleton=MPII16,
         metric="pckh",
         source=f"rendered by keras_mspose, seed {seed}",
         options={"persons": persons, "val_persons": val_persons, "seed": seed, "size": size},
+        make=partial(_render, seed=seed, size=size, processes=workers),
         overwrite=overwrite,
         workers=workers,
         seed=seed,
-        total=persons + val_persons,
     )
 
 
-def make_person(job: tuple[int, int], seed: int = 0, size: int = 192) -> Person:
+def make_person(job: tuple[str, int], seed: int = 0, size: int = 192) -> Person:
     """Render and photograph one person. Needs no TensorFlow.
 
     Args:
-        job: the split's position in `SPLITS`, and the person's number in it.
+        job: the split, and the person's number in it.
         seed: of the data set.
         size: height and width of the picture in pixels.
     """
     split, number = job
     # [seed, number] and [seed, number, 0] are one stream to NumPy; the 1 makes another for validation.
-    rng = np.random.default_rng([seed, number] if split == 0 else [seed, number, split])
+    rng = np.random.default_rng([seed, number] if split == SPLITS[0] else [seed, number, SPLITS.index(split)])
     figure = render(rng, size)
     x1, y1, x2, y2 = figure.head_box
     return Person(
-        image_name=f"{SPLITS[split]}/{number:06d}.jpg",
+        image_name=f"{split}/{number:06d}.jpg",
         keypoints=figure.keypoints,
         image=photograph(figure.image, rng),
         box=figure.box,
@@ -139,23 +140,20 @@ def _streak(angle: float, length: float) -> np.ndarray:
     return kernel
 
 
-def _persons(counts: tuple[int, int], seed: int, size: int, workers: int | None) -> Iterator[tuple[str, Person]]:
-    jobs = [(split, number) for split, count in enumerate(counts) for number in range(count)]
+def _render(jobs: Iterator[tuple[str, int]], seed: int, size: int, processes: int | None) -> Iterator[Person]:
     make = partial(make_person, seed=seed, size=size)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = workers or cores
-    if processes == 1 or len(jobs) < WORTH_PROCESSES:
-        for job in jobs:
-            yield SPLITS[job[0]], make(job)
+    first = list(islice(jobs, WORTH_PROCESSES))
+    if (processes or cores) == 1 or len(first) < WORTH_PROCESSES:
+        yield from map(make, chain(first, jobs))
         return
     # Spawned, not forked: a fork of a process in which TensorFlow runs threads can hang.
     try:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            for start in range(0, len(jobs), WINDOW):
-                window = jobs[start : start + WINDOW]
-                for job, person in zip(window, pool.map(make, window, chunksize=32), strict=True):
-                    yield SPLITS[job[0]], person
+        with ProcessPoolExecutor(processes or cores, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            everyone = chain(first, jobs)
+            while window := list(islice(everyone, WINDOW)):
+                yield from pool.map(make, window, chunksize=32)
     except BrokenProcessPool as error:
         raise MsposeError(
             "synthetic: a rendering process died; call convert under `if __name__ == '__main__':`, or with workers=1"

@@ -1,46 +1,68 @@
 """Persons in, a record folder out: the one way in which every converter writes.
 
 Photographs are read and decoded by threads in a window of bounded size, so that memory stays small however large the
-data set is. All is written into `OUT.partial-PID` beside the folder asked for and renamed at the very end: a folder of
-that name is always whole.
+data set is. A folder of the name asked for is always whole; a conversion that was stopped goes on where it was (see
+`unfinished`), and ends with the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import random
-import shutil
 import sys
 import time
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
-from PIL import Image
 
+from keras_mspose import result_folder
 from keras_mspose.errors import MsposeError
-from keras_mspose.records import INDEX_NAME, Person, RecordSet, encode
+from keras_mspose.records import FORMAT, INDEX_NAME, Person, RecordSet
 from keras_mspose.skeleton import Skeleton
+from tfrecords_tools.cropping import Crop
+from tfrecords_tools.encoding import BadRecord, encode_person
+from tfrecords_tools.unfinished import Unfinished
 
-QUALITY = 95  # of photographs that are not JPEG and are compressed here, once
 SHOWN = 5  # skipped persons that are printed by name; dataset.json names them all
+GROUP = 8  # persons that a thread encodes in a row: handing over each costs more than a small JPEG's decoding
+AHEAD = 2  # groups in the window, for each thread
 
 T = TypeVar("T")
+Job = Any  # what a converter makes a person of; most list persons themselves
 
 
-class _BadRecord(Exception):
-    """Why one person cannot be written. Leaves this file only as a MsposeError or as a line in the notes."""
+class How(TypedDict, total=False):
+    """Arguments of `write` that every converter passes on."""
+
+    skip_bad: bool
+    overwrite: bool
+    crop: Crop | None
+    workers: int | None
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One file to write: its persons are `listed[i]` for i of `order`."""
+
+    file: str
+    split: str
+    listed: Sequence[Job]
+    order: Sequence[int]
+
+    def jobs(self) -> Iterator[tuple[str, Job]]:
+        return ((self.split, self.listed[i]) for i in self.order)
 
 
 def write(
-    persons: Iterable[tuple[str, Person]],
+    persons: Iterable[tuple[str, Job]],
     out: Path,
     *,
     name: str,
@@ -49,12 +71,13 @@ def write(
     source: str,
     options: dict[str, Any],
     notes: dict[str, Any] | None = None,
+    make: Callable[[Iterator[tuple[str, Job]]], Iterator[Person]] | None = None,
+    crop: Crop | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
     persons_per_shard: int = 512,
     workers: int | None = None,
     seed: int = 0,
-    total: int | None = None,
 ) -> RecordSet:
     """Write persons as sharded TFRecords with `dataset.json`, and say what was written.
 
@@ -63,61 +86,53 @@ def write(
     bytes are copied untouched; any other photograph is compressed once. Unlabelled keypoints are stored as 0, 0, 0.
 
     Args:
-        persons: (split, person), in the data set's order.
+        persons: (split, person), in the data set's order. With `make`, anything that it makes a person of.
         out: the record folder to make.
         name, skeleton, metric, source, options, notes: what `dataset.json` is to say (see `RecordSet`).
+        make: persons for (split, job), in the same order, where making them is the work: rendering, say. What it is
+            given is lazy, and only of files that are still to be written. A job's `repr` says all that matters of it.
+        crop: write person crops instead of whole photographs.
         skip_bad: leave out persons whose photograph or record is broken, and list them in `notes["skipped"]`.
         overwrite: replace `out` if it is a record folder. Any other folder with something in it is never touched.
         persons_per_shard: most persons a file; those of a split are spread evenly.
         workers: threads that read and decode; by default one a core, 8 at most.
         seed: of the order of the split `train`.
-        total: how many persons are to come, for the progress display, where listing them takes long.
 
     Raises:
-        MsposeError: `out` is in the way, no persons, a broken photograph or record, or `out` cannot be written.
-            Nothing is left behind, and what was there before is untouched.
+        MsposeError: `out` is in the way, no persons, a broken photograph or record, or `out` cannot be written. What
+            was there before is untouched; finished files are kept beside it, for the same call to go on from.
     """
     from tensorflow.errors import OpError
 
     out = Path(out).resolve()
-    _check_free(out, overwrite)
-    splits: dict[str, list[Person]] = {}
-    for split, person in _progress(persons, "reading annotations", total):
-        splits.setdefault(split, []).append(person)
-    if not splits:
+    result_folder.claim(out, overwrite=overwrite, ours=_is_ours, index=INDEX_NAME, what="record folders")
+    shards = _planned(_progress(persons, "reading annotations"), persons_per_shard, seed)
+    if not shards:
         raise MsposeError(f"{source}: no persons to write; check that the folder and the split are the ones meant")
     if not skip_bad:
-        _check_present([p.image for listed in splits.values() for p in listed])
-    random.Random(seed).shuffle(splits.get("train", []))
-
-    skipped: list[dict[str, str]] = []
-
-    def bad(person: Person, reason: str) -> None:
-        if not skip_bad:
-            where = person.image if isinstance(person.image, Path) else person.image_name
-            raise MsposeError(f"{where}: {reason}; mend it, or pass --skip-bad to leave such persons out")
-        skipped.append({"image": person.image_name, "reason": reason})
-
-    partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
+        _check_present(shards)
+    if crop is not None:
+        options = {**options, "crop": {"pixels": crop.pixels, "margin": crop.margin}}
+    about = (FORMAT, skeleton.to_dict(), options)
     try:
-        partial.mkdir(parents=True)
-        written = {}
-        for split, listed in splits.items():
-            shards = -(-len(listed) // persons_per_shard)
-            encoded = _encode_all(_progress(listed, f"writing {split}", len(listed)), skeleton, bad, workers)
-            written[split] = _write_split(partial, split, encoded, -(-len(listed) // shards))
-        if not any(split["persons"] for split in written.values()):
-            raise MsposeError(
-                f"{source}: all {len(skipped)} persons are bad, first {_line(skipped[0])}; nothing written"
-            )
-        notes = {**(notes or {}), **({"skipped": skipped} if skipped else {})}
-        records = RecordSet(out, name, skeleton, metric, written, source, options, notes)
-        (partial / INDEX_NAME).write_text(json.dumps(records.to_dict(), indent=1) + "\n", encoding="utf-8")
-        _put_in_place(partial, out)
+        with Unfinished(out, _fingerprint(about, shards), [shard.file for shard in shards]) as work:
+            todo = [shard for shard in shards if not _is_done(work.facts(shard.file), skip_bad)]
+            jobs = (job for shard in todo for job in shard.jobs())
+            made = make(jobs) if make else (person for _, person in jobs)
+            total = sum(len(shard.order) for shard in todo)
+            encoded = _encode_all(_progress(made, "writing persons", total), skeleton, crop, skip_bad, workers)
+            for shard in todo:
+                facts = _write_shard(work.folder / shard.file, islice(encoded, len(shard.order)))
+                work.finish(shard.file, facts)
+            splits, skipped = _summary(shards, work)
+            if not any(split["persons"] for split in splits.values()):
+                first = _line(skipped[0])
+                raise MsposeError(f"{source}: all {len(skipped)} persons are bad, first {first}; nothing written")
+            notes = {**(notes or {}), **({"skipped": skipped} if skipped else {})}
+            records = RecordSet(out, name, skeleton, metric, splits, source, options, notes)
+            work.put_in_place(records.to_dict())
     except (OSError, OpError) as error:
         raise MsposeError(f"{out}: cannot be written ({error}); make room or give another --out") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     if skipped:
         first = "; ".join(_line(s) for s in skipped[:SHOWN]) + ("; ..." if len(skipped) > SHOWN else "")
         print(f"{out}: left out {len(skipped)} bad persons: {first}", file=sys.stderr)
@@ -128,23 +143,31 @@ def _line(skipped: dict[str, str]) -> str:
     return f"{skipped['image']} ({skipped['reason']})"
 
 
-def _check_free(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise MsposeError(f"{out}: is a file; --out names the folder to make")
-    content = sorted(p.name for p in out.iterdir()) if out.exists() else []
-    if content and not overwrite:
-        raise MsposeError(f"{out}: exists and is not empty; pass --overwrite to replace it, or another --out")
-    strangers = [n for n in content if n != INDEX_NAME and not n.endswith(".tfrecord")]
-    if content and (strangers or INDEX_NAME not in content):
-        why = f"holds {strangers[0]}" if strangers else f"has no {INDEX_NAME}"
-        raise MsposeError(f"{out}: --overwrite replaces record folders only and this one {why}; give another --out")
-    if out.is_mount():  # could not be renamed over, which would show only after all the work
-        raise MsposeError(f"{out}: is a mount point; give a folder inside it as --out")
+def _is_ours(name: str) -> bool:
+    return name == INDEX_NAME or name.endswith(".tfrecord")
 
 
-def _check_present(images: list[Path | bytes]) -> None:
+def _planned(persons: Iterable[tuple[str, Job]], persons_per_shard: int, seed: int) -> list[_Shard]:
+    splits: dict[str, list[Job]] = {}
+    for split, person in persons:
+        splits.setdefault(split, []).append(person)
+    shards = []
+    for split, listed in splits.items():
+        order = array("L", range(len(listed)))
+        if split == "train":
+            random.Random(seed).shuffle(order)
+        count = -(-len(listed) // persons_per_shard)
+        each = -(-len(listed) // count)
+        for i in range(count):
+            file = f"{split}-{i:05d}-of-{count:05d}.tfrecord"
+            shards.append(_Shard(file, split, listed, order[i * each : (i + 1) * each]))
+    return shards
+
+
+def _check_present(shards: list[_Shard]) -> None:
     """Say at once, and how many, where decoding would come upon the first missing photograph after minutes."""
-    paths = list(dict.fromkeys(i for i in images if isinstance(i, Path)))
+    persons = (person for listed in {id(s.listed): s.listed for s in shards}.values() for person in listed)
+    paths = dict.fromkeys(p.image for p in persons if isinstance(p, Person) and isinstance(p.image, Path))
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise MsposeError(
@@ -153,130 +176,101 @@ def _check_present(images: list[Path | bytes]) -> None:
         )
 
 
-def _put_in_place(partial: Path, out: Path) -> None:
-    if not out.exists():
-        partial.rename(out)
-        return
-    old = out.with_name(f"{out.name}.old-{os.getpid()}")
-    out.rename(old)
-    try:
-        partial.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
+def _fingerprint(about: tuple, shards: list[_Shard]) -> str:
+    """One number for all that decides the bytes, but for the photographs' own."""
+    found = hashlib.sha256(repr(about).encode())
+    for shard in shards:
+        found.update(shard.file.encode())
+        for _, job in shard.jobs():
+            found.update(_identity(job))
+    return found.hexdigest()
+
+
+def _identity(job: Job) -> bytes:
+    if not isinstance(job, Person):
+        return repr(job).encode()
+    image = str(job.image) if isinstance(job.image, Path) else hashlib.sha256(job.image).hexdigest()
+    rest = {**vars(job), "keypoints": None, "image": image}
+    return repr(rest).encode() + np.asarray(job.keypoints).tobytes()
+
+
+def _is_done(facts: dict[str, Any] | None, skip_bad: bool) -> bool:
+    return facts is not None and (skip_bad or not facts["skipped"])
 
 
 def _encode_all(
-    persons: Iterable[Person], skeleton: Skeleton, bad: Callable[[Person, str], None], workers: int | None
-) -> Iterator[tuple[Person, bytes]]:
-    """Good persons in order, each with its record; the others go to `bad`."""
+    persons: Iterable[Person], skeleton: Skeleton, crop: Crop | None, skip_bad: bool, workers: int | None
+) -> Iterator[tuple[Person, bytes | str]]:
+    """Every person in order, with the record, or with the reason why there is none."""
     workers = workers or min(os.cpu_count() or 1, 8)
     waiting: deque = deque()
 
-    def first() -> Iterator[tuple[Person, bytes]]:
-        person, future = waiting.popleft()
-        try:
-            yield person, future.result()
-        except _BadRecord as error:
-            bad(person, str(error))
+    def encoded(group: list[Person]) -> list[tuple[Person, bytes | str]]:
+        found = []
+        for person in group:
+            try:
+                found.append((person, encode_person(person, skeleton, crop)))
+            except BadRecord as error:
+                if not skip_bad:
+                    name = person.image if isinstance(person.image, Path) else person.image_name
+                    raise MsposeError(
+                        f"{name}: {error}; mend it, or pass --skip-bad to leave such persons out"
+                    ) from error
+                found.append((person, str(error)))
+        return found
 
+    everyone = iter(persons)
     with ThreadPoolExecutor(workers) as pool:
-        for person in persons:
-            waiting.append((person, pool.submit(_encode, person, skeleton)))
-            if len(waiting) > 4 * workers:
-                yield from first()
+        while group := list(islice(everyone, GROUP)):
+            waiting.append(pool.submit(encoded, group))
+            if len(waiting) > AHEAD * workers:
+                yield from waiting.popleft().result()
         while waiting:
-            yield from first()
+            yield from waiting.popleft().result()
 
 
-def _encode(person: Person, skeleton: Skeleton) -> bytes:
-    keypoints = _checked_keypoints(person, skeleton)
-    if person.box is not None and not (np.isfinite(person.box).all() and person.box[2] > 0):
-        raise _BadRecord(f"person {person.person_id}: box {person.box} is not a centre and a side above 0")
-    if not (np.isfinite(person.head_size) and person.head_size >= 0):
-        raise _BadRecord(f"person {person.person_id}: head size is {person.head_size}")
-    jpeg, size = _photograph(person.image)
-    return encode(replace(person, keypoints=keypoints), jpeg, size)
-
-
-def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
-    keypoints = np.asarray(person.keypoints, np.float64)
-    if keypoints.shape != (len(skeleton), 3):
-        raise _BadRecord(f"person {person.person_id}: keypoints {keypoints.shape}, expected {(len(skeleton), 3)}")
-    visibility = keypoints[:, 2]
-    if not np.isin(visibility, (0, 1, 2)).all():
-        raise _BadRecord(f"person {person.person_id}: visibility other than 0, 1, 2: {sorted(set(visibility))}")
-    labelled = visibility > 0
-    broken = labelled & ~np.isfinite(keypoints).all(axis=1)
-    if broken.any():
-        names = ", ".join(n for n, b in zip(skeleton.keypoints, broken, strict=True) if b)
-        raise _BadRecord(f"person {person.person_id}: labelled but not a number: {names}")
-    # a NaN that is merely unlabelled would still spoil a loss: NaN times weight 0 is NaN
-    return np.where(labelled[:, None], keypoints, 0.0)
-
-
-def _photograph(image: Path | bytes) -> tuple[bytes, tuple[int, int]]:
-    """A photograph's JPEG bytes and (width, height), after decoding all of it once, as training will."""
-    import tensorflow as tf
-
-    try:
-        data = image if isinstance(image, bytes) else image.read_bytes()
-    except OSError as error:
-        raise _BadRecord(f"cannot be read ({error.strerror})") from error
-    try:
-        with Image.open(io.BytesIO(data)) as photograph:
-            # MPO is a JPEG with further pictures behind it, which decoders pass over
-            if photograph.format in ("JPEG", "MPO") and photograph.mode in ("RGB", "L"):
-                # A file cut in half has a whole header; and Pillow reads some damaged files that TensorFlow refuses.
-                height, width, _ = tf.io.decode_jpeg(data, channels=3).shape
-                return data, (width, height)
-            photograph.load()
-            if photograph.mode.startswith(("I", "F")):
-                raise _BadRecord(f"pixels are {photograph.mode}, expected 8 bits a channel")
-            buffer = io.BytesIO()
-            photograph.convert("RGB").save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-            return buffer.getvalue(), photograph.size
-    except _BadRecord:
-        raise
-    except tf.errors.InvalidArgumentError as error:
-        raise _BadRecord("broken image (not a whole JPEG file)") from error
-    except Exception as error:  # Pillow's decoders raise types of many kinds
-        raise _BadRecord(f"broken image ({' '.join(str(error).split()) or type(error).__name__})") from error
-
-
-def _write_split(folder: Path, split: str, encoded: Iterator[tuple[Person, bytes]], per_shard: int) -> dict:
-    """Write one split's records and answer its entry of `dataset.json`."""
+def _write_shard(path: Path, encoded: Iterator[tuple[Person, bytes | str]]) -> dict[str, Any]:
+    """Write one file; how many persons it holds, of which photographs (hashes of their names), and who was left out.
+    Where all are left out there is no file."""
     from tensorflow.io import TFRecordWriter
 
-    images: set[str] = set()
-    counts: list[int] = []
-    writer = None
+    images: set[int] = set()
+    skipped: list[dict[str, str]] = []
+    count, writer = 0, None
     try:
         for person, record in encoded:
-            if not counts or counts[-1] == per_shard:
-                if writer:
-                    writer.close()
-                writer = TFRecordWriter(str(folder / f"{split}-{len(counts):05d}"))
-                counts.append(0)
+            if isinstance(record, str):
+                skipped.append({"image": person.image_name, "reason": record})
+                continue
+            writer = writer or TFRecordWriter(str(path))
             writer.write(record)
-            counts[-1] += 1
-            images.add(person.image_name)
+            count += 1
+            images.add(int.from_bytes(hashlib.blake2b(person.image_name.encode(), digest_size=8).digest(), "big"))
     finally:
         if writer:
             writer.close()
-    shards = []
-    for i, count in enumerate(counts):  # only now is it known how many files there are
-        path = (folder / f"{split}-{i:05d}").rename(folder / f"{split}-{i:05d}-of-{len(counts):05d}.tfrecord")
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        shards.append({"file": path.name, "persons": count, "sha256": digest.hexdigest()})
-    return {"persons": sum(counts), "images": len(images), "shards": shards}
+    return {"persons": count, "images": sorted(images), "skipped": skipped}
 
 
-def _progress(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
+def _summary(shards: list[_Shard], work: Unfinished) -> tuple[dict[str, dict], list[dict[str, str]]]:
+    """The entries of `splits` in `dataset.json`, and all who were left out."""
+    splits: dict[str, dict] = {}
+    images: dict[str, list[np.ndarray]] = {}
+    skipped: list[dict[str, str]] = []
+    for shard in shards:
+        facts = work.facts(shard.file)
+        split = splits.setdefault(shard.split, {"persons": 0, "images": 0, "shards": []})
+        split["persons"] += facts["persons"]
+        if facts["persons"]:
+            split["shards"].append({"file": shard.file, "persons": facts["persons"], "sha256": facts["sha256"]})
+        images.setdefault(shard.split, []).append(np.array(facts["images"], np.uint64))
+        skipped += facts["skipped"]
+    for name, split in splits.items():
+        split["images"] = len(np.unique(np.concatenate(images[name])))
+    return splits, skipped
+
+
+def _progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Pass items on; show on stderr how far it is: a bar on a terminal, a line every few seconds elsewhere."""
     if sys.stderr.isatty():
         from rich.console import Console

@@ -56,7 +56,7 @@ def test_labels_are_those_of_the_records(tmp_path: Path) -> None:
 
     data = synthetic.convert(tmp_path / "data", persons=3, val_persons=2, size=64, workers=1)
     labels = read_labels(data, "val", "record")
-    persons = [synthetic.make_person((1, number), size=64) for number in range(2)]
+    persons = [synthetic.make_person(("val", number), size=64) for number in range(2)]
     np.testing.assert_allclose(labels.keypoints, [p.keypoints for p in persons], rtol=1e-6)
     np.testing.assert_allclose(labels.boxes, [p.box for p in persons], rtol=1e-6)
     np.testing.assert_allclose(labels.reference, [p.head_size for p in persons], rtol=1e-6)

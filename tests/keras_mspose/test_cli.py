@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_mspose import cli
+from keras_mspose.errors import MsposeError
 
 
 def test_help_does_not_load_tensorflow() -> None:
@@ -24,7 +25,7 @@ def test_help_does_not_load_tensorflow() -> None:
         (["predict", "{tmp}", "{tmp}", "--out", "{tmp}/out"], "not a run"),
         (["train", "lsp_small", "--data", "{tmp}", "--out", "{tmp}/out"], "not a record folder"),
         (["train", "none", "--data", "{tmp}", "--out", "{tmp}/out"], "no recipe 'none'"),
-        (["convert", "lsp", "--out", "{tmp}/out"], "needs the folder as downloaded"),
+        (["convert", "lsp", "{tmp}/none", "--out", "{tmp}/out"], "no such folder; give the one that holds"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -34,3 +35,21 @@ def test_bad_input_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert said in printed and printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_every_data_set_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["convert", "--help"])
+    listed = capsys.readouterr().out
+    for name in ("custom", "lsp", "mpii", "flic", "coco", "synthetic"):
+        assert f"\n    {name} " in listed or f"\n    {name}\n" in listed
+        with pytest.raises(SystemExit):
+            cli.main(["convert", name, "--help"])
+        assert f"mspose convert {name} " in capsys.readouterr().out.split("example:")[1]
+
+
+def test_debug_before_and_behind_the_data_set(tmp_path: Path) -> None:
+    arguments = ["lsp", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    for line in (["convert", "--debug", *arguments], ["convert", *arguments, "--debug"]):
+        with pytest.raises(MsposeError, match="no such folder"):
+            cli.main(line)

@@ -169,7 +169,8 @@ def test_persons_are_chosen_by_their_mean_error_and_uncounted_ones_are_not() -> 
     reference = np.full(8, 10.0)
     reference[6] = 0  # nobody knows this head
     names = [f"{i}.jpg" for i in range(8)]
-    found = Evaluation("a", {}, predicted, truth, reference, names, "record", "val", False, 1)
+    ids, origins = np.arange(len(names)), np.tile([0.0, 0, 1], (len(names), 1))
+    found = Evaluation("a", {}, predicted, truth, reference, names, ids, origins, "record", "val", False, 1)
     shown = gallery.choose(found, data, each=2)
     assert [(one.place, one.group) for one in shown] == [
         (5, "best"),

@@ -104,6 +104,17 @@ def test_the_reference_of_pckh_is_the_head_size() -> None:
     assert float(pipeline.reference_length(person, "pck", Skeleton("own", ("a",)))) == 12.5  # no torso of its own
 
 
+def test_the_reference_of_pck_box_is_the_side_of_the_box() -> None:
+    keypoints = np.array([[10, 10, 2], [30, 50, 1], [500, 500, 0]], np.float32)
+    person = {"keypoints": tf.constant(keypoints), "box": tf.constant([0.0, 0.0, 0.0])}
+    hand = Skeleton("hand", ("a", "b", "c"))
+    assert float(pipeline.reference_length(person, "pck_box", hand)) == 50  # 1.25 times the 40 that are labelled
+    person["box"] = tf.constant([20.0, 20.0, 77.0])
+    assert float(pipeline.reference_length(person, "pck_box", hand)) == 77
+    alone = {"keypoints": tf.constant(keypoints[[0, 2]]), "box": tf.constant([0.0, 0.0, 0.0])}
+    assert float(pipeline.reference_length(alone, "pck_box", hand)) == 0  # one keypoint has no extent
+
+
 def _train(dots, config: RunConfig, epochs: int, start_epoch: int = 0) -> list[tuple[np.ndarray, dict]]:
     batches, steps = pipeline.training_batches(dots.records, config, ["a", "b"], start_epoch=start_epoch)
     return list(batches.take(epochs * steps).as_numpy_iterator())

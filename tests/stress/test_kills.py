@@ -6,6 +6,7 @@ CI kills a few times, `make stress` many times.
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.io import savemat
 
 from keras_mspose import saved_model, training
 from keras_mspose.config import ModelConfig, RunConfig
 from keras_mspose.model import build_model
-from keras_mspose.records import RecordSet
 from keras_mspose.skeleton import MPII16
-from tfrecords_tools import inspection
 
 pytestmark = pytest.mark.slow
 RECIPE = {
@@ -58,16 +59,39 @@ def finished(arguments: list[str]) -> float:
     return time.monotonic() - started
 
 
-@times(2, 25)
+@times(3, 20)
 def test_conversions(kills: int, tmp_path: Path) -> None:
-    rng, out = random.Random(0), tmp_path / "data"
-    convert = command("convert", "synthetic", "--persons", 40, "--out", out)
-    whole = finished(convert)
+    """Killed and started again, it ends with the bytes of one that ran through."""
+    rng, out, source = random.Random(0), tmp_path / "data", tmp_path / "lsp"
+    persons = 6000
+    (source / "images").mkdir(parents=True)
+    for i in range(1, persons + 1):
+        path = source / f"images/im{i:05d}.jpg"
+        if i <= 20:
+            pixels = np.random.default_rng(i).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+        else:
+            os.link(source / f"images/im{i % 20 + 1:05d}.jpg", path)
+    joints = np.random.default_rng(0).uniform(5, 55, (14, 3, persons))
+    joints[:, 2] = 1
+    savemat(source / "joints.mat", {"joints": joints})
+    convert = command("convert", "lsp", source)
+    whole = finished([*convert, "--out", str(tmp_path / "whole")])
+    expected = {p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()}
+    assert len(expected) > 10
+
+    convert += ["--out", str(out)]
+    resumed = 0
     for _ in range(kills):
-        killed_after([*convert, "--overwrite"], rng.uniform(0.3, 1) * whole)
-        data = RecordSet.load(out)
-        assert inspection.split_facts(data, "train").persons == data.persons("train") == 40
-    finished([*convert, "--overwrite"])
+        killed_after(convert, rng.uniform(0.6, 1) * whole)
+        resumed += any((tmp_path / "data.partial").glob("*-of-*.json"))
+        if out.exists():
+            assert {p.name: p.read_bytes() for p in out.iterdir()} == expected
+            shutil.rmtree(out)
+    finished(convert)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == expected
+    assert not (tmp_path / "data.partial").exists()
+    assert resumed or kills < 10  # else nothing was ever half done
 
 
 @times(1, 12)

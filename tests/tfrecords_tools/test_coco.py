@@ -73,7 +73,7 @@ def test_files_of_another_form_are_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(MsposeError, match="expected COCO's 17"):
         coco.convert(source, tmp_path / "out")
     save(source, entry(), images=[{"id": 1, "file_name": "../a.jpg"}])
-    with pytest.raises(MsposeError, match="not a plain file name"):
+    with pytest.raises(MsposeError, match="leads out of val2017/"):
         coco.convert(source, tmp_path / "out")
 
 

@@ -64,6 +64,7 @@ def test_by_hand(source: Path, tmp_path: Path, records_of) -> None:
     ("changes", "said"),
     [
         ({"coords": np.zeros((2, 5))}, "entry 1: coords are 2 x 5, expected 2 x 29"),
+        ({"filepath": "../a.jpg"}, "entry 1: image name '../a.jpg' leads out of images/"),
         ({"torsobox": np.array([5.0, 5, 1, 1])}, "entry 1: torsobox .* is not x1, y1, x2, y2"),
     ],
 )
@@ -99,7 +100,7 @@ def test_the_real_annotation(real_data: Path, tmp_path: Path, jpeg) -> None:
 
     (tmp_path / "source" / "images").mkdir(parents=True)
     (tmp_path / "source" / flic.MAT_NAME).write_bytes(file.read_bytes())
-    frame = jpeg(0, size=(720, 480))
+    frame = jpeg(0, size=(72, 48))  # the frames are 720 x 480; no frame's size matters here
     for name in {p.image_name for _, p in persons}:
         (tmp_path / "source" / "images" / name).write_bytes(frame)
     data = flic.convert(tmp_path / "source", tmp_path / "out")

@@ -24,7 +24,7 @@ FRONT = np.diag((1.0, -1.0, -1.0))  # from body axes to a camera before the pers
 
 @pytest.fixture(scope="module")
 def persons() -> list:
-    return [synthetic.make_person((0, number), seed=3) for number in range(300)]
+    return [synthetic.make_person(("train", number), seed=3) for number in range(300)]
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_a_seed_gives_the_same_figure() -> None:
 
 
 def test_a_person_is_the_same_in_any_set_and_validation_has_others(persons: list) -> None:
-    again = synthetic.make_person((0, 7), seed=3)
+    again = synthetic.make_person(("train", 7), seed=3)
     assert again.image == persons[7].image and np.array_equal(again.keypoints, persons[7].keypoints)
-    for job, seed in (((1, 7), 3), ((0, 7), 4), ((0, 8), 3)):
+    for job, seed in ((("val", 7), 3), (("train", 7), 4), (("train", 8), 3)):
         assert synthetic.make_person(job, seed=seed).image != again.image
 
 

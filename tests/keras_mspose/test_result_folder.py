@@ -1,4 +1,4 @@
-"""The export's folder appears whole or not at all, and what killed exports left is mended."""
+"""A result's folder appears whole or not at all, and what killed processes left is mended."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export import folder
+from keras_mspose import result_folder
 from keras_mspose.errors import MsposeError
 
 INDEX, OURS = "export.json", {"export.json", "model.onnx"}
@@ -28,7 +28,7 @@ def export(path: Path, text: str) -> Path:
 
 
 def claim(out: Path, overwrite: bool = True) -> None:
-    folder.claim(out, overwrite=overwrite, ours=OURS, index=INDEX)
+    result_folder.claim(out, overwrite=overwrite, ours=OURS.__contains__, index=INDEX, what="exports")
 
 
 def names(path: Path) -> list[str]:
@@ -37,7 +37,7 @@ def names(path: Path) -> list[str]:
 
 def test_the_new_export_takes_the_place_of_the_old(tmp_path: Path) -> None:
     out = export(tmp_path / "out", "old")
-    with folder.whole(out) as partial:
+    with result_folder.whole(out) as partial:
         (partial / INDEX).write_text("new")
         assert (out / INDEX).read_text() == "old"
     assert (out / INDEX).read_text() == "new" and names(tmp_path) == ["out"]
@@ -57,7 +57,7 @@ def test_a_failed_renaming_brings_the_old_back(
             raise error("no")
         return rename(path, target)
 
-    with pytest.raises(MsposeError if error is OSError else error), folder.whole(out) as partial:
+    with pytest.raises(MsposeError if error is OSError else error), result_folder.whole(out) as partial:
         (partial / INDEX).write_text("new")
         monkeypatch.setattr(Path, "rename", fails)
     assert (out / INDEX).read_text() == "old" and names(tmp_path) == ["out"]
@@ -96,5 +96,5 @@ def test_a_folder_of_anything_else_is_never_touched(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MsposeError, match="cannot be written"), folder.whole(tmp_path / "file/out"):
+    with pytest.raises(MsposeError, match="cannot be written"), result_folder.whole(tmp_path / "file/out"):
         pass

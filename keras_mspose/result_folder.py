@@ -1,7 +1,8 @@
-"""The folder that an export is written to: it appears whole or not at all, and a failure leaves what was there.
+"""A folder of results, records or an export: it appears whole or not at all, and a failure leaves what was there.
 
-All is written into `OUT.partial-PID` beside it. An earlier export is renamed to `OUT.replaced-PID`, the new one into
-its place, and only then is the earlier one deleted. What a killed process left of this is mended by the next export.
+All is written beside it, in `OUT.partial-PID` or a folder of the writer's own. An earlier result is renamed to
+`OUT.replaced-PID`, the new one into its place, and only then is the earlier one deleted. What a killed process left of
+this is mended by the next.
 """
 
 from __future__ import annotations
@@ -9,21 +10,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keras_mspose.errors import MsposeError
 
 
-def claim(out: Path, *, overwrite: bool, ours: set[str], index: str) -> None:
-    """Mend what killed exports left, then see that `out` may be written.
+def claim(out: Path, *, overwrite: bool, ours: Callable[[str], bool], index: str, what: str) -> None:
+    """Mend what killed processes left, then see that `out` may be written.
 
     Args:
-        out: the folder that an export is to stand at.
-        overwrite: an earlier export may be replaced.
-        ours: names of what an export holds; a folder that holds anything else is never touched.
-        index: the file among them that every export has.
+        out: the folder that the result is to stand at.
+        overwrite: an earlier result of the same kind may be replaced.
+        ours: whether a result of this kind holds such a name; a folder that holds anything else is never touched.
+        index: the file that every result of this kind has.
+        what: what such folders are called, in the plural.
 
     Raises:
         MsposeError: `out` is taken, or is no folder that can be renamed.
@@ -33,12 +35,12 @@ def claim(out: Path, *, overwrite: bool, ours: set[str], index: str) -> None:
         raise MsposeError(f"{out}: is a file; --out names the folder to make")
     content = sorted(p.name for p in out.iterdir()) if out.exists() else []
     if content and not overwrite:
-        raise MsposeError(f"{out}: not empty; choose another --out, or --overwrite to replace an earlier export")
-    strangers = [name for name in content if name not in ours]
+        raise MsposeError(f"{out}: exists and is not empty; pass --overwrite to replace it, or another --out")
+    strangers = [name for name in content if not ours(name)]
     if content and (strangers or index not in content):
         why = f"holds {strangers[0]}" if strangers else f"has no {index}"
-        raise MsposeError(f"{out}: --overwrite replaces earlier exports only and this folder {why}; give another --out")
-    if out.is_mount():
+        raise MsposeError(f"{out}: --overwrite replaces {what} only and this folder {why}; give another --out")
+    if out.is_mount():  # could not be renamed over, which would show only after all the work
         raise MsposeError(f"{out}: is a mount point, which cannot be renamed; give a folder inside it as --out")
 
 
@@ -53,14 +55,15 @@ def whole(out: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
-        _put_in_place(partial, out)
+        put_in_place(partial, out)
     except OSError as error:
         raise MsposeError(f"{out}: cannot be written ({error}); make room or give another --out") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _put_in_place(partial: Path, out: Path) -> None:
+def put_in_place(partial: Path, out: Path) -> None:
+    """Rename `partial` to `out`; an earlier `out` is deleted once that has worked, and is back where it has not."""
     if not out.exists():
         partial.rename(out)
         return
@@ -76,7 +79,7 @@ def _put_in_place(partial: Path, out: Path) -> None:
 
 
 def _mend(out: Path, index: str) -> None:
-    """Bring back the export that a killed process had moved aside and not yet replaced; delete its other leftovers."""
+    """Bring back the result that a killed process had moved aside and not yet replaced; delete its other leftovers."""
     for leftover in _leftovers(out, "replaced"):
         if not out.exists():
             leftover.rename(out)

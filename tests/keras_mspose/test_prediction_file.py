@@ -1,0 +1,80 @@
+"""`mspose evaluate --predictions`: what is written is in the photograph's pixels, and scores as `evaluate` does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_mspose.errors import MsposeError
+from keras_mspose.evaluation import Evaluation
+from keras_mspose.metrics import accuracy, normalised_distances
+from keras_mspose.prediction_file import read_own, write_predictions
+from keras_mspose.records import RecordSet
+from keras_mspose.score_run import score_file
+from keras_mspose.skeleton import LSP14
+
+PERSONS = 5
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> RecordSet:
+    return RecordSet(tmp_path, "lsp", LSP14, "pck", {})
+
+
+@pytest.fixture
+def found() -> Evaluation:
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.uniform(0, 100, (PERSONS, 14, 2)), rng.integers(0, 3, (PERSONS, 14, 1))], axis=-1)
+    predicted = truth + rng.normal(0, 4, truth.shape)
+    names, ids = [f"{i}.jpg" for i in range(PERSONS)], np.arange(PERSONS) + 40
+    origins = np.tile([0.0, 0, 1], (PERSONS, 1))
+    reference = np.array([20.0, 0, 30, 25, 10])
+    return Evaluation("regression", {}, predicted, truth, reference, names, ids, origins, "joints", "val", True, 1)
+
+
+def test_it_scores_as_the_evaluation_does(tmp_path: Path, records: RecordSet, found: Evaluation) -> None:
+    write_predictions(tmp_path / "p.json", found, records)
+    expected = accuracy(normalised_distances(found.predicted, found.truth, found.reference), LSP14, "pck")
+    report = score_file(tmp_path / "p.json")
+    assert (report["mean"], report["weighted_mean"]) == (expected.mean, expected.weighted_mean)
+    assert report["counts"] == expected.counts
+    assert set(report["occlusion"]) == {"visible", "occluded", "occluded_with_visible_neighbour"}
+    data = json.loads((tmp_path / "p.json").read_text())
+    assert [(p["image"], p["person_id"]) for p in data["persons"]] == [(f"{i}.jpg", 40 + i) for i in range(PERSONS)]
+    assert (data["split"], data["box"], data["flip"]) == ("val", "joints", True)
+
+
+def test_persons_of_stored_crops_are_back_in_their_photograph(tmp_path: Path, records, found: Evaluation) -> None:
+    found.origins[2] = 100, 50, 0.5
+    write_predictions(tmp_path / "p.json", found, records)
+    own = read_own(tmp_path / "p.json")
+    np.testing.assert_allclose(own.predicted[2, :, :2], (found.predicted[2, :, :2] + 0.5) * 2 + (99.5, 49.5), atol=1e-3)
+    assert own.reference[2] == 60
+    np.testing.assert_allclose(own.predicted[0], found.predicted[0], atol=1e-3)
+    unlabelled = found.truth[..., 2] == 0
+    assert not own.truth[unlabelled].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(format="x"), "format is 'x'"),
+        (lambda d: d.pop("skeleton"), "KeyError: 'skeleton'"),
+        (lambda d: d["persons"][1]["keypoints"].pop(), "not the JSON of `mspose evaluate"),
+        (lambda d: [p["truth"].pop() for p in d["persons"]], "not 14 x 3"),
+        (lambda d: d.update(persons=3), "not the JSON"),
+    ],
+)
+def test_files_of_another_form(change, message: str, tmp_path: Path, records, found) -> None:
+    write_predictions(tmp_path / "p.json", found, records)
+    data = json.loads((tmp_path / "p.json").read_text())
+    change(data)
+    (tmp_path / "p.json").write_text(json.dumps(data))
+    with pytest.raises(MsposeError, match=message):
+        read_own(tmp_path / "p.json")
+
+
+def test_other_forms_need_a_truth(tmp_path: Path) -> None:
+    with pytest.raises(MsposeError, match="holds no truth; give --truth"):
+        score_file(tmp_path / "preds.h5")
