@@ -42,13 +42,15 @@ def training_batches(
     steps = config.training.steps_per_epoch or persons // batch
     seed = tf.constant(config.training.seed, tf.int64)
     rounds = -(-steps * batch // persons)
+    shuffle = tf.random.experimental.stateless_shuffle
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        # tf.data's own shuffle takes no seed that changes by epoch, and its state cannot be rebuilt at epoch n.
         key = tf.stack([seed, number])
-        shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, key))
+        shards = tf.data.Dataset.from_tensor_slices(shuffle(files, key))
         found = shards.interleave(tf.data.TFRecordDataset, cycle_length=READERS).repeat(rounds)
-        tf.compat.v1.get_default_graph().seed = 1  # else the order would depend on TensorFlow's global seed as well
-        mixed = found.shuffle(config.data.shuffle_buffer, seed + number * 1_000_003, reshuffle_each_iteration=False)
+        blocks = found.batch(config.data.shuffle_buffer).enumerate()
+        mixed = blocks.map(lambda i, block: shuffle(block, key + tf.stack([i + 1, 0]))).prefetch(1).unbatch()
         numbered = mixed.take(steps * batch).enumerate()
         return numbered.map(lambda i, record: (key * [1, 1_000_003] + tf.stack([i, 0]), record))
 
