@@ -142,6 +142,17 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--visibility", type=Path, help="mpii_annotations.json.gz, for the paper's occlusion experiment")
     score.add_argument("--json", type=Path, help="write the figures at full precision")
 
+    compare = add(
+        "compare",
+        "Two networks on the same persons: the difference of every joint, and how much of it may be chance.",
+        "mspose compare a.json b.json   (both from mspose evaluate --predictions)",
+        _compare,
+    )
+    compare.add_argument("a", type=Path, metavar="A", help="file of mspose evaluate --predictions")
+    compare.add_argument("b", type=Path, metavar="B", help="another, of the same persons")
+    compare.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    compare.add_argument("--json", type=Path, help="write the figures at full precision")
+
     predict = add(
         "predict",
         "Find the pose of the person in each photograph.",
@@ -262,6 +273,12 @@ def _score(options: argparse.Namespace) -> None:
         visibility=visibility,
         json_path=options.json,
     )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from keras_mspose.compare_run import compare_files
+
+    compare_files(options.a, options.b, seed=options.seed, json_path=options.json)
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -1,0 +1,91 @@
+"""Differences that are chance are told from those that are not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_mspose.cli import main
+from keras_mspose.comparison import compare
+from keras_mspose.errors import MsposeError
+from keras_mspose.prediction_file import FORMAT
+from keras_mspose.skeleton import LSP14, Skeleton
+
+TWO = Skeleton("two", ("a", "b"))
+
+
+def test_by_hand() -> None:
+    a = np.array([[0.1, 0.1], [0.9, np.nan], [0.1, 0.9], [0.9, 0.9]])
+    b = np.array([[0.1, 0.1], [0.1, np.nan], [0.1, 0.1], [0.9, 0.9]])
+    found = compare(a, b, TWO, 0.5)
+    assert (found["a"].a, found["a"].b, found["a"].persons) == (50, 75, 4)
+    assert found["b"].value == pytest.approx(100 / 3) and found["b"].persons == 3
+    assert found["mean"].value == pytest.approx((25 + 100 / 3) / 2)
+
+
+def test_the_same_network_twice_is_no_difference() -> None:
+    a = np.random.default_rng(0).uniform(0, 1, (100, 2))
+    for difference in compare(a, a.copy(), TWO, 0.5).values():
+        assert (difference.value, difference.low, difference.high, difference.is_real) == (0, 0, 0, False)
+
+
+def test_a_real_gain_is_found_and_chance_is_not() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0, 1, (1000, 2))
+    better = np.where(rng.uniform(size=base.shape) < 0.1, 0.0, base)
+    assert compare(base, better, TWO, 0.5)["mean"].is_real
+    real = 0
+    for seed in range(40):  # two networks equally good, on other persons each time
+        rng = np.random.default_rng(100 + seed)
+        real += compare(rng.uniform(0, 1, (200, 2)), rng.uniform(0, 1, (200, 2)), TWO, 0.5, draws=500)["mean"].is_real
+    assert real <= 6  # 2 are expected
+
+
+def test_the_interval_is_as_wide_as_theory_has_it() -> None:
+    rng = np.random.default_rng(2)
+    a, b = (rng.uniform(0, 1, (2000, 2)) for _ in range(2))
+    found = compare(a, b, TWO, 0.5)["a"]
+    expected = 2 * 1.96 * 100 * np.sqrt(0.5 / 2000)  # each person adds -1, 0 or 1, with variance 1/2
+    assert found.high - found.low == pytest.approx(expected, rel=0.1)
+
+
+def test_nobody_counts() -> None:
+    nothing = np.full((3, 2), np.nan)
+    assert compare(nothing, nothing, TWO, 0.5)["a"].persons == 0
+
+
+def test_other_persons_are_refused() -> None:
+    a = np.zeros((3, 2))
+    b = a.copy()
+    b[0, 0] = np.nan
+    with pytest.raises(MsposeError, match="not of the same persons"):
+        compare(a, b, TWO, 0.5)
+
+
+def predictions(path: Path, error: float, persons: int = 30) -> Path:
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.uniform(0, 100, (persons, 14, 2)), np.full((persons, 14, 1), 2.0)], axis=-1)
+    predicted = truth + np.random.default_rng(1).normal(0, error, truth.shape)
+    listed = [
+        {"image": f"{i}.jpg", "person_id": i, "keypoints": p.tolist(), "truth": t.tolist(), "reference": 40.0}
+        for i, (p, t) in enumerate(zip(predicted, truth, strict=True))
+    ]
+    path.write_text(json.dumps({"format": FORMAT, "metric": "pck", "skeleton": LSP14.to_dict(), "persons": listed}))
+    return path
+
+
+def test_the_command(tmp_path: Path, capsys) -> None:
+    a, b = predictions(tmp_path / "a.json", 12), predictions(tmp_path / "b.json", 4)
+    assert main(["compare", str(a), str(b), "--json", str(tmp_path / "c.json")]) == 0
+    assert "better" in capsys.readouterr().out
+    report = json.loads((tmp_path / "c.json").read_text())["differences"]
+    assert report["mean"]["real"] and report["mean"]["low"] > 0 and list(report)[1:] == list(LSP14.keypoints)
+    other = predictions(tmp_path / "d.json", 4, persons=29)
+    assert main(["compare", str(a), str(other)]) == 2
+    assert "30 persons of lsp14, PCK against 29 persons" in capsys.readouterr().err
+    data = json.loads(b.read_text())
+    data["persons"].reverse()
+    b.write_text(json.dumps(data))
+    assert main(["compare", str(a), str(b)]) == 2
+    assert "the truth differs" in capsys.readouterr().err
