@@ -117,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--looks", type=int, default=1, help="passes, each over a box about what the one before found (default 1)"
     )
+    evaluate.add_argument(
+        "--choices", action="store_true", help="also every decoding, with and without the flip test, and their gain"
+    )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
     evaluate.add_argument(
@@ -249,6 +252,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         batch_size=options.batch,
         json_path=options.json,
         predictions_path=options.predictions,
+        choices=options.choices,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -37,6 +37,7 @@ class Evaluation:
         origins: (P, 3) where a record's image was cut out of its photograph, see `geometry.uncrop`. The pixels above
             are those of the record's image.
         box, split, flip, looks: how it was measured.
+        choices: accuracy of the answer for every way of reading heatmaps, by (decoding, flip); empty unless asked for.
     """
 
     answer: str
@@ -51,6 +52,7 @@ class Evaluation:
     split: str
     flip: bool
     looks: int
+    choices: dict[tuple[str, bool], Accuracy] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Accuracy:
@@ -67,6 +69,10 @@ class Evaluation:
             "looks": self.looks,
             "answer": self.answer,
             "heads": {name: found.to_dict() for name, found in self.heads.items()},
+            "choices": [
+                {"decoding": decoding, "flip": flip, **found.to_dict()}
+                for (decoding, flip), found in self.choices.items()
+            ],
         }
 
 
@@ -81,6 +87,7 @@ def evaluate(
     batch_size: int = 16,
     persons: int | None = None,
     looks: int = 1,
+    choices: bool = False,
 ) -> Iterator[int | Evaluation]:
     """Measure a network on a split.
 
@@ -93,6 +100,7 @@ def evaluate(
         flip: average every heatmap with that of the mirrored crop.
         persons: the first so many alone.
         looks: passes over each person: each after the first looks at a box about what the one before it found.
+        choices: also measure the answer by every decoding, with and without the flip test, of the same last look.
 
     Yields:
         The number of persons done after each batch, and at the end the `Evaluation`.
@@ -109,11 +117,13 @@ def evaluate(
     split, box = split or facts.config.data.val_split, box or facts.config.data.box
     sigma, size = facts.config.training.sigma, facts.config.model.input_size
     forward = tf.function(lambda crops: _decoded(model, crops, facts.skeleton, sigma, flip), reduce_retracing=True)
+    ways = tf.function(lambda crops: _chosen(model, crops, facts.skeleton, sigma), reduce_retracing=True)
     crop_again = tf.function(lambda jpegs, matrices: resample.crops_from_jpegs(jpegs, matrices, size))
     found: dict[str, list[np.ndarray]] = {name: [] for name in model.output_names}
     kept: dict[str, list[np.ndarray]] = {
         key: [] for key in ("keypoints", "reference", "image_name", "person_id", "origin")
     }
+    chosen: dict[tuple[str, bool], list[np.ndarray]] = {}
     done = 0
     batches = iter(pipeline.evaluation_batches(data, split, size, box, batch_size, persons=persons))
     while True:
@@ -121,12 +131,16 @@ def evaluate(
             batch = next(batches, None)
         if batch is None:
             break
-        heads = _in_photographs(forward(batch["crop"]), batch["matrix"].numpy())
+        crops, matrices = batch["crop"], batch["matrix"].numpy()
+        heads = _in_photographs(forward(crops), matrices)
         for _ in range(looks - 1):
             answers = heads[answer_name(model)]
             boxes = np.stack([geometry.narrowed_box(*one) for one in zip(answers, batch["box"].numpy(), strict=True)])
             matrices = np.stack([geometry.crop_transform(box[:2], box[2], size) for box in boxes])
-            heads = _in_photographs(forward(crop_again(batch["image"], matrices)), matrices)
+            crops = crop_again(batch["image"], matrices)
+            heads = _in_photographs(forward(crops), matrices)
+        for way, keypoints in (_in_photographs(ways(crops), matrices) if choices else {}).items():
+            chosen.setdefault(way, []).append(keypoints)
         for name, keypoints in heads.items():
             found[name].append(keypoints)
         for key, values in kept.items():
@@ -136,12 +150,13 @@ def evaluate(
     truth, reference = np.concatenate(kept["keypoints"]), np.concatenate(kept["reference"])
     predicted = {name: np.concatenate(parts) for name, parts in found.items()}
     answer = answer_name(model)
+
+    def measured(keypoints: np.ndarray) -> Accuracy:
+        return accuracy(normalised_distances(keypoints, truth, reference), data.skeleton, data.metric)
+
     yield Evaluation(
         answer=answer,
-        heads={
-            name: accuracy(normalised_distances(keypoints, truth, reference), data.skeleton, data.metric)
-            for name, keypoints in predicted.items()
-        },
+        heads={name: measured(keypoints) for name, keypoints in predicted.items()},
         predicted=predicted[answer],
         truth=truth,
         reference=reference,
@@ -152,11 +167,12 @@ def evaluate(
         split=split,
         flip=flip,
         looks=looks,
+        choices={way: measured(np.concatenate(parts)) for way, parts in chosen.items()},
     )
 
 
-def _in_photographs(heads: dict[str, tf.Tensor], matrices: np.ndarray) -> dict[str, np.ndarray]:
-    """Keypoints (B, K, 3) of every head, from crop to photograph pixels."""
+def _in_photographs(heads: dict[Any, tf.Tensor], matrices: np.ndarray) -> dict[Any, np.ndarray]:
+    """Keypoints (B, K, 3) of every head or choice, from crop to photograph pixels."""
     back = geometry.invert(matrices)
     moved = {}
     for name, keypoints in heads.items():
@@ -178,3 +194,17 @@ def _decoded(
         mirrored = model(crops[:, :, ::-1], training=False)
         outputs = {name: (maps + flipped_back(mirrored[name], skeleton)) / 2 for name, maps in outputs.items()}
     return {name: codec.decode(maps, head_stride(name), sigma) for name, maps in outputs.items()}
+
+
+def _chosen(
+    model: keras.Model, crops: tf.Tensor, skeleton: Skeleton, sigma: float
+) -> dict[tuple[str, bool], tf.Tensor]:
+    answer = answer_name(model)
+    plain = model(crops, training=False)[answer]
+    mirrored = flipped_back(model(crops[:, :, ::-1], training=False)[answer], skeleton)
+    maps = {False: plain, True: (plain + mirrored) / 2}
+    return {
+        (how, flip): codec.decode(maps[flip], head_stride(answer), sigma, how)
+        for flip in (False, True)
+        for how in reversed(codec.DECODINGS)
+    }

@@ -27,6 +27,7 @@ def evaluate_run(
     looks: int = 1,
     json_path: Path | None = None,
     predictions_path: Path | None = None,
+    choices: bool = False,
 ) -> list[Evaluation]:
     """Measure a run and print what was found.
 
@@ -34,6 +35,7 @@ def evaluate_run(
         box: None measures under the run's own rule, and under both `joints` and `image` where that is no box of the
             data set's: the first needs the truth, the second does not.
         looks: see `evaluation.evaluate`.
+        choices: show what every decoding and the flip test add.
         json_path: where the figures are written at full precision.
         predictions_path: where every person's keypoints are written, of the first box rule that is measured.
 
@@ -50,11 +52,13 @@ def evaluate_run(
     model, facts = saved_model.load(model_path)
     found = []
     for rule in box_rules(facts) if box is None else [box]:
-        found.append(_with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks))
+        found.append(_with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks, choices))
     for one in found:
         flipped = (f", {one.looks} looks" if one.looks > 1 else "") + (", flip test" if one.flip else "")
         tables.print_accuracy(one.accuracy, f"{data.name} {one.split}, box {one.box}{flipped}")
         tables.print_heads(one.heads, one.answer)
+        if one.choices:
+            tables.print_choices(one.choices)
     if predictions_path is not None:
         write_predictions(predictions_path, found[0], data)
     if json_path is not None:
@@ -70,9 +74,10 @@ def box_rules(facts: Facts) -> list[str]:
     return [own] if own == "record" else [own, "image" if own == "joints" else "joints"]
 
 
-def _with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks) -> Evaluation:
+def _with_progress(model, facts, data, split, rule, flip, batch_size, persons, looks, choices) -> Evaluation:
     split = split or facts.config.data.val_split
     how = {"split": split, "box": rule, "flip": flip, "batch_size": batch_size, "persons": persons, "looks": looks}
+    how["choices"] = choices
     steps = evaluate(model, facts, data, **how)
     total = min(data.persons(split), persons or data.persons(split))
     with Progress(console=Console(stderr=True), transient=True) as progress:

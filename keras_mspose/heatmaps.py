@@ -15,6 +15,7 @@ import numpy as np
 from keras_mspose.geometry import array_module, crop_to_heatmap, heatmap_to_crop
 
 PYRAMIDS = ("rendered", "maximum", "average")
+DECODINGS = ("parabola", "quarter", "argmax")
 LOG_FLOOR = 1e-3  # neighbours below this share of the peak count as this share: noise, not shape
 
 
@@ -62,13 +63,16 @@ def shrink(heatmaps: Any, factor: int, how: str) -> Any:
     return reduce(windows, axis=(2, 4))
 
 
-def decode(heatmaps: Any, stride: int, sigma: float = 1.0) -> Any:
+def decode(heatmaps: Any, stride: int, sigma: float = 1.0, how: str = "parabola") -> Any:
     """Read one keypoint from each heatmap, below the pixel.
 
     Args:
         heatmaps: (B, h, w, K).
         stride: crop pixels a heatmap pixel.
         sigma: standard deviation that the maps were trained with, heatmap pixels; used at borders alone.
+        how: `parabola` through the logarithms of the peak and its neighbours, which knows that the maps are Gaussians
+            (as distribution-aware decoding does, Zhang et al., CVPR 2020); `quarter` of a pixel towards the higher
+            neighbour (Newell et al., ECCV 2016); or `argmax`, the peak's own pixel. The last two are to compare with.
 
     Returns:
         (B, K, 3) x, y in crop pixels, and the peak's value as score.
@@ -88,10 +92,25 @@ def decode(heatmaps: Any, stride: int, sigma: float = 1.0) -> Any:
     score = value(row, column)
     left, right = value(row, xp.maximum(column - 1, 0)), value(row, xp.minimum(column + 1, width - 1))
     above, below = value(xp.maximum(row - 1, 0), column), value(xp.minimum(row + 1, height - 1), column)
-    x = _vertex(left, score, right, column, width, sigma)
-    y = _vertex(above, score, below, row, height, sigma)
+    if how == "parabola":
+        x = _vertex(left, score, right, column, width, sigma)
+        y = _vertex(above, score, below, row, height, sigma)
+    elif how in DECODINGS:
+        share = 0.25 if how == "quarter" else 0.0
+        x = _towards_higher(left, right, column, width, share)
+        y = _towards_higher(above, below, row, height, share)
+    else:
+        raise ValueError(f"how must be among {DECODINGS}, got {how!r}")
     crop = heatmap_to_crop(xp.stack([x, y], axis=-1), stride)
     return xp.concat([crop, score[..., None]], axis=-1)
+
+
+def _towards_higher(before: Any, after: Any, position: Any, length: int, share: float) -> Any:
+    """A pixel's position, moved by `share` towards the higher neighbour; at a border one is missing, and it stays."""
+    xp = array_module(before)
+    inside = (position > 0) & (position < length - 1)
+    offset = xp.where(inside, share * xp.sign(after - before), xp.zeros_like(before))
+    return (position if xp is np else xp.cast(position, before.dtype)) + offset
 
 
 def _vertex(before: Any, peak: Any, after: Any, position: Any, length: int, sigma: float) -> Any:

@@ -57,6 +57,15 @@ def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
     console.print(table)
 
 
+def print_choices(choices: dict[tuple[str, bool], Accuracy]) -> None:
+    """One row a way of reading heatmaps, with its gain over the plainest: the peak's pixel, without flip test."""
+    table = Table("decoding", "flip test", "Mean", "gain", title="reading the same heatmaps", title_justify="left")
+    plainest = choices["argmax", False].mean
+    for (decoding, flip), found in choices.items():
+        table.add_row(decoding, "yes" if flip else "no", _percent(found.mean), f"{found.mean - plainest:+.2f}")
+    console.print(table)
+
+
 def print_cost(name: str, found: Cost, batch: int) -> None:
     """Parameters, GFLOPs, outputs and the memory of a training step."""
     table = Table("", "training", "inference", title=f"preset {name}", title_justify="left")

@@ -161,3 +161,24 @@ def test_shrinking_keeps_keypoints_apart() -> None:
 def test_only_named_ways_of_shrinking_are_taken() -> None:
     with pytest.raises(ValueError, match="median"):
         heatmaps.shrink(np.zeros((1, 4, 4, 1), np.float32), 2, "median")
+
+
+@pytest.mark.parametrize("backend", [np.asarray, tf.constant])
+def test_other_decodings_by_hand(backend) -> None:
+    maps = np.zeros((1, 5, 5, 2), np.float32)
+    maps[0, 2, 1:4, 0] = 0.2, 1, 0.6  # higher to the right, and level up and down
+    maps[0, 0, :2, 1] = 1, 0.9  # at a corner: neighbours are missing
+    found = {how: np.asarray(heatmaps.decode(backend(maps), 4, 1.0, how))[0, :, :2] for how in ("argmax", "quarter")}
+    np.testing.assert_allclose(found["argmax"], [[9.5, 9.5], [1.5, 1.5]])  # (2 + 0.5) * 4 - 0.5
+    np.testing.assert_allclose(found["quarter"], [[10.5, 9.5], [1.5, 1.5]])
+    with pytest.raises(ValueError, match="how must be among"):
+        heatmaps.decode(backend(maps), 4, 1.0, "softmax")
+
+
+def test_each_decoding_comes_nearer_than_the_one_before() -> None:
+    rng = np.random.default_rng(0)
+    keypoints = np.concatenate([rng.uniform(10, 53, (200, 1, 2)), np.full((200, 1, 1), 2.0)], axis=-1)
+    maps = heatmaps.render(keypoints, (16, 16), 4, 1.0)
+    found = {how: heatmaps.decode(maps, 4, 1.0, how)[..., :2] for how in heatmaps.DECODINGS}
+    error = {how: np.abs(xy - keypoints[..., :2]).mean() for how, xy in found.items()}
+    assert error["parabola"] < 0.01 < error["quarter"] < 0.7 * error["argmax"]

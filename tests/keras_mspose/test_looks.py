@@ -60,7 +60,10 @@ def test_evaluation_finds_what_prediction_finds(run: Path, tmp_path: Path, looks
         persons(), tmp_path / "data", name="spots", skeleton=LSP14, metric="pck", source="drawn", options={}
     )
     model, facts = saved_model.load(run)
-    *_, found = evaluation.evaluate(model, facts, data, looks=looks, batch_size=3)
+    *_, found = evaluation.evaluate(model, facts, data, looks=looks, batch_size=3, choices=True)
+    plain = found.choices["parabola", False]
+    np.testing.assert_equal(plain.to_dict(), found.accuracy.to_dict())
+    assert len(found.choices) == 6
     assert found.looks == looks and len(found.predicted) == 5
     assert np.abs(found.predicted[..., :2] - places[:, None]).max() < 2
     predictor = Predictor(run)
