@@ -13,6 +13,8 @@ import tensorflow as tf
 POSITION_BITS = 16  # of a position's fraction
 WEIGHT_BITS = 11  # of a bilinear weight: two of them and a grey level fit in 30 bits
 BLUR_BITS = 6  # of a smoothing weight: with a grey level and two bits of its fraction they fit in 16
+# Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape.
+LENGTHS = tuple(pixels for n in range(13, 28) for pixels in (2**n, 3 * 2 ** (n - 1)))
 FAR = 2.0**13  # pixels beyond every image, as those are of a size with the crop; further away int32 would overflow
 
 
@@ -31,15 +33,10 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
     Returns:
         (H, W, 3) uint8; black beyond the image.
     """
-    span = tf.sqrt(tf.abs(positions[0, 0] * positions[1, 1] - positions[0, 1] * positions[1, 0]))
-    beside = tf.maximum(1 - 1 / span, 0)  # the triangle's height one pixel beside its middle, which is 1
-    weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
-    height, width = tf.unstack(tf.shape(image)[:2])
-    weight = tf.where(tf.minimum(height, width) > 2, weight, 0)
-    fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
-    fixed = tf.cast(tf.round(fixed), tf.int32)
-    # Flat, as XLA compiles for one shape at a time and images have every shape: few lengths will do.
-    pixels, length = tf.reshape(image, [-1]), 3 * _bucket(height * width)
+    size = tf.shape(image)[:2]
+    fixed, weight, length = (_prepare_compiled if compiled else _prepare)(positions, size)
+    height, width = tf.unstack(size)
+    pixels = tf.reshape(image, [-1])
     smooth = _smooth_compiled if compiled else _smooth
     resample = _bilinear_compiled(crop_size) if compiled else partial(_bilinear, crop_size)
 
@@ -51,11 +48,21 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
     return tf.ensure_shape(resample(pixels, height, width, tf.minimum(weight, 1), fixed), (*crop_size, 3))
 
 
-def _bucket(pixels: tf.Tensor) -> tf.Tensor:
-    """() int32, the next number of 2^n or 3 * 2^n pixels."""
-    power = tf.math.ceil(tf.math.log(tf.cast(pixels, tf.float32)) / tf.math.log(2.0))
-    power = tf.pow(2, tf.maximum(tf.cast(power, tf.int32), 14))
-    return tf.where(pixels <= power // 4 * 3, power // 4 * 3, power)
+def _prepare(positions: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The numbers of one image.
+
+    Returns:
+        Positions (2, 3) in 2^-16 pixels, the smoothing weight of a neighbour () in 1/64, and () how many bytes to make
+        the pixels.
+    """
+    span = tf.sqrt(tf.abs(positions[0, 0] * positions[1, 1] - positions[0, 1] * positions[1, 0]))
+    beside = tf.maximum(1 - 1 / span, 0)  # the triangle's height one pixel beside its middle, which is 1
+    weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
+    weight = tf.where(tf.reduce_min(size) > 2, weight, 0)
+    fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
+    lengths = tf.constant(LENGTHS)
+    length = tf.reduce_min(tf.where(lengths >= tf.reduce_prod(size), lengths, LENGTHS[-1]))
+    return tf.cast(tf.round(fixed), tf.int32), weight, 3 * length
 
 
 def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
@@ -125,6 +132,10 @@ def _bilinear(
 
 
 _bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)
+_transform = tf.TensorSpec((2, 3))
+_prepare_compiled = tf.function(
+    _prepare, [_transform, tf.TensorSpec((2,), tf.int32)], autograph=False, jit_compile=True
+)
 _smooth_compiled = tf.function(_smooth, [_bytes, _bytes, _bytes, _number], autograph=False, jit_compile=True)
 
 
