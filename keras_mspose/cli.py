@@ -94,7 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         _train,
     )
     train.add_argument("recipe", help="a shipped recipe's name, or a .yaml file")
-    train.add_argument("--data", type=Path, required=True, help="record folder")
+    train.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        help="record folder; more than once to train on several together, validated on the first",
+    )
     train.add_argument("--out", type=Path, required=True, help="run folder")
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
     train.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
@@ -227,12 +233,12 @@ def _train(options: argparse.Namespace) -> None:
     from keras_mspose.config import load_recipe
     from keras_mspose.records import RecordSet
 
-    config, data = load_recipe(options.recipe, options.set), RecordSet.load(options.data)
+    config, data = load_recipe(options.recipe, options.set), [RecordSet.load(folder) for folder in options.data]
     _load_tensorflow()
     from keras_mspose.training import train
 
     best = train(config, data, options.out, devices=options.devices.split(",") if options.devices else None)
-    print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data}")
+    print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data[0]}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

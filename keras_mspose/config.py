@@ -66,8 +66,17 @@ class AugmentConfig:
         translation: largest shift of the crop, either way, as a share of the box's side.
         flip: share of the crops that are mirrored.
         colour: each colour channel is multiplied by a factor between 1 - colour and 1 + colour.
+        contrast: distances from mid-grey are multiplied by a factor between 1 - contrast and 1 + contrast.
+        brightness: largest lightening or darkening of a crop, as a share of the way from black to white.
         whole_image: share of the crops that show the whole photograph instead of the person's box, for networks that
             are to find a person without one; only for photographs of one person.
+        half_body: share of the crops that show the upper or the lower body alone, where enough keypoints are labelled;
+            the skeleton has to name its upper body. Keypoints outside of such a crop count as not labelled.
+        occluders: share of the crops in which one or two rectangles or ellipses hide something.
+        occluder_size: largest width and height of an occluder, as a share of the crop's; the smallest is 0.1.
+        mask_keypoints: share of the crops in which one to three keypoints are covered by patches of background.
+        copy_keypoints: share of the crops in which patches about one to three keypoints stand on the background, too.
+        patch_size: side of the largest such patch, as a share of the crop's; the smallest is half as large.
     """
 
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.25
@@ -76,7 +85,15 @@ class AugmentConfig:
     translation: NonNegative = 0.0
     flip: Share = 0.5
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Annotated[float, Field(ge=0, lt=1)] = 0.0
     whole_image: Share = 0.0
+    half_body: Share = 0.0
+    occluders: Share = 0.0
+    occluder_size: Annotated[float, Field(ge=0.1, le=0.8)] = 0.35
+    mask_keypoints: Share = 0.0
+    copy_keypoints: Share = 0.0
+    patch_size: Annotated[float, Field(gt=0, le=0.5)] = 0.2
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -87,6 +104,10 @@ class DataConfig:
         train_split, val_split: names of splits in the record folder.
         box: `record` takes the data set's person box (and `joints` where a person has none); `joints` a square about
             the labelled keypoints; `image` the whole photograph.
+        skeleton: a shipped skeleton that the data's keypoints are matched to by name; the first data set's where null.
+        rename: its names for keypoints that a data set calls otherwise, such as `neck: upper_neck`; see `mixing`.
+        weights: of several data sets, how often persons of each come, relative to the others; everybody once an epoch
+            where null.
         shuffle_buffer: serialised persons held for shuffling.
         augment: augmentation of the training split.
     """
@@ -94,6 +115,9 @@ class DataConfig:
     train_split: str = "train"
     val_split: str = "val"
     box: Literal["record", "joints", "image"] = "record"
+    skeleton: str | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     shuffle_buffer: Positive = 1024
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

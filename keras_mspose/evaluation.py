@@ -14,6 +14,7 @@ from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import Accuracy, accuracy, normalised_distances
 from keras_mspose.model import answer_name, head_stride
+from keras_mspose.occlusion import by_visibility
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
 from keras_mspose.skeleton import Skeleton
@@ -38,6 +39,8 @@ class Evaluation:
             are those of the record's image.
         box, split, flip, looks: how it was measured.
         choices: accuracy of the answer for every way of reading heatmaps, by (decoding, flip); empty unless asked for.
+        visibility: accuracy of the answer on visible and on occluded keypoints (see `occlusion`); empty where the data
+            marks none as occluded.
     """
 
     answer: str
@@ -53,6 +56,7 @@ class Evaluation:
     flip: bool
     looks: int
     choices: dict[tuple[str, bool], Accuracy] = field(default_factory=dict)
+    visibility: dict[str, Accuracy] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Accuracy:
@@ -73,6 +77,7 @@ class Evaluation:
                 {"decoding": decoding, "flip": flip, **found.to_dict()}
                 for (decoding, flip), found in self.choices.items()
             ],
+            "occlusion": {kind: found.to_dict() for kind, found in self.visibility.items()},
         }
 
 
@@ -154,6 +159,8 @@ def evaluate(
     def measured(keypoints: np.ndarray) -> Accuracy:
         return accuracy(normalised_distances(keypoints, truth, reference), data.skeleton, data.metric)
 
+    distances, visibility = normalised_distances(predicted[answer], truth, reference), truth[..., 2]
+    known = (visibility == 1).any()
     yield Evaluation(
         answer=answer,
         heads={name: measured(keypoints) for name, keypoints in predicted.items()},
@@ -168,6 +175,7 @@ def evaluate(
         flip=flip,
         looks=looks,
         choices={way: measured(np.concatenate(parts)) for way, parts in chosen.items()},
+        visibility=by_visibility(distances, visibility, data.skeleton, data.metric) if known else {},
     )
 
 

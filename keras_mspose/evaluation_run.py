@@ -57,6 +57,8 @@ def evaluate_run(
         flipped = (f", {one.looks} looks" if one.looks > 1 else "") + (", flip test" if one.flip else "")
         tables.print_accuracy(one.accuracy, f"{data.name} {one.split}, box {one.box}{flipped}")
         tables.print_heads(one.heads, one.answer)
+        if one.visibility:
+            tables.print_occlusion(one.visibility, data.skeleton)
         if one.choices:
             tables.print_choices(one.choices)
     if predictions_path is not None:

@@ -6,17 +6,24 @@ what that saves).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, records, resample
+from keras_mspose import augment, epochs, geometry, half_body, mixing, records, resample
 from keras_mspose.config import AugmentConfig, RunConfig
+from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
-
-READERS = 8  # shards read at once
 
 
 def training_batches(
-    data: records.RecordSet, config: RunConfig, heads: list[str], *, start_epoch: int = 0
+    data: records.RecordSet | Sequence[records.RecordSet],
+    config: RunConfig,
+    heads: list[str],
+    *,
+    start_epoch: int = 0,
+    worker: tuple[int, int] = (0, 1),
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the training split, without end, and the steps of an epoch.
 
@@ -24,53 +31,85 @@ def training_batches(
     what the uninterrupted run saw. The last, smaller batch of an epoch is left out.
 
     Args:
+        data: one data set, or several of one skeleton, as `mixing.mix` gives them: their persons are mixed in every
+            batch, and measured by the first one's metric.
         heads: names under which the loss expects the targets.
         start_epoch: number of the first epoch, from 0.
+        worker: (index from 0, count) of this machine among several that train together. Each gets `batch_size / count`
+            persons a step, of a part of the data that is its own in this epoch; together they see everybody once, but
+            for the last batch.
 
     Returns:
         Dataset of (crops (B, H, W, 3) uint8, {head: targets (B, K, 4)}), see `targets`; and steps an epoch.
 
     Raises:
-        MsposeError: no such split, a bad shard, or fewer persons than a batch.
+        MsposeError: no such split, a bad shard, fewer persons than a batch, a batch size that does not divide over the
+            workers, or what `augment.check` refuses.
     """
-    split, batch = config.data.train_split, config.training.batch_size
-    files, persons = data.files(split), data.persons(split)
-    if persons < batch:
-        raise records.MsposeError(
-            f"{data.folder}: split {split!r} has {persons} persons, fewer than a batch of {batch}"
+    sets = [data] if isinstance(data, records.RecordSet) else list(data)
+    first, batch, workers = sets[0], config.training.batch_size, worker[1]
+    augment.check(config.data.augment, first.skeleton)
+    steps = epoch_steps(sets, config)
+    if batch % workers or not 0 <= worker[0] < workers:
+        raise MsposeError(
+            f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size ({batch}) that they divide"
         )
-    steps = config.training.steps_per_epoch or persons // batch
-    seed = tf.constant(config.training.seed, tf.int64)
-    rounds = -(-steps * batch // persons)
-    shuffle = tf.random.experimental.stateless_shuffle
+    people = epochs.order(
+        _sources(sets, config, steps * batch, workers),
+        steps * batch // workers,
+        config.training.seed,
+        config.data.shuffle_buffer,
+        worker=worker,
+        start_epoch=start_epoch,
+    )
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # tf.data's own shuffle takes no seed that changes by epoch, and its state cannot be rebuilt at epoch n.
-        key = tf.stack([seed, number])
-        shards = tf.data.Dataset.from_tensor_slices(shuffle(files, key))
-        found = shards.interleave(tf.data.TFRecordDataset, cycle_length=READERS).repeat(rounds)
-        blocks = found.batch(config.data.shuffle_buffer).enumerate()
-        mixed = blocks.map(lambda i, block: shuffle(block, key + tf.stack([i + 1, 0]))).prefetch(1).unbatch()
-        numbered = mixed.take(steps * batch).enumerate()
-        return numbered.map(lambda i, record: (key * [1, 1_000_003] + tf.stack([i, 0]), record))
+    def prepare(seeds: tf.Tensor, place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if len(sets) == 1:
+            person = first.parse(record)
+        else:
+            person = tf.switch_case(tf.cast(place, tf.int32), [partial(one.parse, record) for one in sets])
+        numbers = augment.draw_patches(config.data.augment, first.skeleton, seeds)
+        return *augmented_crop(person, first, config, seeds), numbers
 
-    def prepare(seeds: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        person = records.parse(record, len(data.skeleton))
-        return augmented_crop(person, data, config, seeds)
-
-    def finish(crops: tf.Tensor, target: tf.Tensor, colour: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        crops = augment.change_colour(crops, colour) if config.data.augment.colour else crops
+    def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, dict]:
+        crops, target = augmented_batch(*cut, first, config)
         return crops, dict.fromkeys(heads, target)
 
     batches = (
-        tf.data.Dataset.range(start_epoch, tf.int64.max)
-        .flat_map(epoch)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch, drop_remainder=True)
+        people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch // workers, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches, steps
+
+
+def epoch_steps(sets: Sequence[records.RecordSet], config: RunConfig) -> int:
+    """Steps of an epoch: `steps_per_epoch`, or as many as all persons together fill.
+
+    Raises:
+        MsposeError: no such split, or fewer persons than a batch.
+    """
+    split, batch = config.data.train_split, config.training.batch_size
+    persons = sum(one.persons(split) for one in sets)
+    if persons < batch:
+        folders = " and ".join(str(one.folder) for one in sets)
+        raise MsposeError(f"{folders}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
+    return config.training.steps_per_epoch or persons // batch
+
+
+def _sources(sets: Sequence[records.RecordSet], config: RunConfig, total: int, workers: int) -> list[epochs.Source]:
+    split = config.data.train_split
+    for one in sets:
+        if len(sets) > 1 and one.persons(split) < 2 * workers:
+            raise MsposeError(
+                f"{one.folder}: {one.persons(split)} persons are too few to share among {workers} workers"
+            )
+    amounts = mixing.quotas(sets, split, config.data.weights, total)
+    return [
+        epochs.Source(one.files(split), [shard["persons"] for shard in one.splits[split]["shards"]], amount)
+        for one, amount in zip(sets, amounts, strict=True)
+    ]
 
 
 def evaluation_batches(
@@ -93,7 +132,7 @@ def evaluation_batches(
     """
 
     def prepare(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        person = records.parse(record, len(data.skeleton))
+        person = data.parse(record)
         center, side = person_box(person, box)
         matrix = geometry.crop_transform(center, side, crop_size)
         reference = reference_length(person, data.metric, data.skeleton)
@@ -160,19 +199,24 @@ def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skelet
 def augmented_crop(
     person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One person as training sees it, but for the colours, which are changed by the batch.
+    """One person as training sees it, but for what `augmented_batch` does to a whole batch.
 
     Args:
         person: as `records.parse` gives it.
         seeds: (2,) int64, unlike for every person and epoch.
 
     Returns:
-        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colour factors (3,).
+        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colours (2, 3).
     """
     settings: AugmentConfig = config.data.augment
     size = config.model.input_size
     drawn = augment.draw(settings, seeds)
     own, whole = person_box(person, config.data.box), person_box(person, "image")
+    halved = tf.constant(False)
+    if settings.half_body:
+        *half, enough = half_body.half_body_box(person["keypoints"], data.skeleton, drawn.upper, own[1])
+        halved = drawn.half_body & enough & ~drawn.whole_image
+        own = tuple(tf.where(halved, h, o) for h, o in zip(half, own, strict=True))
     center, side = (tf.where(drawn.whole_image, w, o) for w, o in zip(whole, own, strict=True))
     matrix = geometry.crop_transform(
         center + drawn.shift * side, side / drawn.scale, size, rotation=drawn.rotation, flip=drawn.flip
@@ -180,4 +224,46 @@ def augmented_crop(
     crop = resample.crop_from_jpeg(person["image"], matrix, size)
     reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
     target = targets(person["keypoints"], matrix, reference)
+    if settings.half_body:
+        target = tf.where(halved, half_body.without_outside(target, size), target)
     return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn.colour
+
+
+def augmented_batch(
+    crops: tf.Tensor,
+    target: tf.Tensor,
+    colours: tf.Tensor,
+    numbers: tf.Tensor,
+    data: records.RecordSet,
+    config: RunConfig,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The part of the augmentation that touches pixels of the crop: patches, then colours.
+
+    Args:
+        crops, target, colours: (B, ...) as `augmented_crop` gives them.
+        numbers: (B, n) as `augment.draw_patches` gives them.
+
+    Returns:
+        crops (B, H, W, 3) uint8 and targets (B, K, 4).
+    """
+    settings = config.data.augment
+    crops, target = augment.paste_patches(crops, target, numbers, settings, data.skeleton)
+    coloured = settings.colour or settings.contrast or settings.brightness
+    return augment.change_colour(crops, colours) if coloured else crops, target
+
+
+def as_trained(
+    person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """One person exactly as training sees it, for pictures.
+
+    Args:
+        person, seeds: as for `augmented_crop`.
+
+    Returns:
+        crop (H, W, 3) uint8 and targets (K, 4).
+    """
+    numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
+    cut = (*augmented_crop(person, data, config, seeds), numbers)
+    crops, target = augmented_batch(*(part[None] for part in cut), data, config)
+    return crops[0], target[0]

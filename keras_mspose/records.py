@@ -153,6 +153,10 @@ class RecordSet:
         """How many persons a split holds."""
         return int(self._split(split)["persons"])
 
+    def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parse one record of this set, as `parse` does."""
+        return parse(serialized, len(self.skeleton))
+
     def files(self, split: str) -> list[str]:
         """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
 
@@ -257,8 +261,9 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
 
 
 @contextmanager
-def damage_named(data: RecordSet, split: str) -> Iterator[None]:
-    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file.
+def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None]:
+    """Say in one line that records are damaged, where TensorFlow stops reading in the middle of a file. It does not say
+    in which one of several data sets that is.
 
     Raises:
         MsposeError: a record in `split` is cut, altered, of another form, or its photograph cannot be decoded.
@@ -272,8 +277,9 @@ def damage_named(data: RecordSet, split: str) -> Iterator[None]:
         ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
         if not ours:
             raise
+        folders = " or ".join(str(one.folder) for one in (data, *more))
         raise MsposeError(
-            f"{data.folder}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
+            f"{folders}: a damaged record in split {split!r}; convert again, or copy the folder again ({message})"
         ) from error
 
 

@@ -25,6 +25,7 @@ class Skeleton:
         unscored: keypoints that no total counts (MPII leaves out pelvis and thorax).
         torso: the two keypoints whose distance is the torso of PCK, or None.
         head: neck and head top, the stand-in for a head box of PCKh, or None.
+        upper_body: keypoints above the hips; those that are left are the lower body. Empty: not known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Skeleton:
     unscored: tuple[str, ...] = ()
     torso: tuple[str, str] | None = None
     head: tuple[str, str] | None = None
+    upper_body: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.keypoints)) != len(self.keypoints) or not self.keypoints:
@@ -43,13 +45,18 @@ class Skeleton:
         if any(len(pair) != 2 for pair in pairs):
             raise MsposeError(f"skeleton {self.name}: flip_pairs, limbs, torso and head are pairs of two names each")
         used = [n for pair in (*self.flip_pairs, *self.limbs, *self.groups.values()) for n in pair]
-        used += [*self.unscored, *(self.torso or ()), *(self.head or ())]
+        used += [*self.unscored, *(self.torso or ()), *(self.head or ()), *self.upper_body]
         unknown = sorted(set(used) - set(self.keypoints))
         if unknown:
             raise MsposeError(f"skeleton {self.name}: {', '.join(unknown)} used but not among its keypoints")
         mirrored = [n for pair in self.flip_pairs for n in pair]
         if len(set(mirrored)) != len(mirrored):
             raise MsposeError(f"skeleton {self.name}: a keypoint stands in two flip pairs")
+        if not set(self.keypoints) - set(self.upper_body):
+            raise MsposeError(f"skeleton {self.name}: upper_body has every keypoint, so that none is the lower body's")
+        split = [pair for pair in self.flip_pairs if len(set(pair) & set(self.upper_body)) == 1]
+        if split:
+            raise MsposeError(f"skeleton {self.name}: upper_body has one of {' and '.join(split[0])}, expected both")
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -91,6 +98,8 @@ class Skeleton:
     def from_dict(cls, data: dict) -> Skeleton:
         """The inverse of `to_dict`.
 
+        A file from before `upper_body` was written has the one of the shipped skeleton of the same name and keypoints.
+
         Raises:
             MsposeError: a key is missing, unknown or of another form.
         """
@@ -98,15 +107,19 @@ class Skeleton:
         if unknown or "name" not in data or "keypoints" not in data:
             raise MsposeError(f"skeleton: needs `name` and `keypoints`; unknown keys: {sorted(unknown) or 'none'}")
         try:
+            name, keypoints = str(data["name"]), tuple(data["keypoints"])
+            shipped = SKELETONS.get(name)
+            known = shipped.upper_body if shipped and shipped.keypoints == keypoints else ()
             return cls(
-                name=str(data["name"]),
-                keypoints=tuple(data["keypoints"]),
+                name=name,
+                keypoints=keypoints,
                 flip_pairs=tuple(tuple(p) for p in data.get("flip_pairs", ())),
                 limbs=tuple(tuple(p) for p in data.get("limbs", ())),
                 groups={k: tuple(v) for k, v in data.get("groups", {}).items()},
                 unscored=tuple(data.get("unscored", ())),
                 torso=tuple(data["torso"]) if data.get("torso") else None,
                 head=tuple(data["head"]) if data.get("head") else None,
+                upper_body=tuple(data.get("upper_body", known)),
             )
         except (TypeError, AttributeError) as error:
             raise MsposeError(f"skeleton {data.get('name')}: {error}") from error
@@ -124,6 +137,7 @@ _ARMS_AND_LEGS = tuple(
     for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 )
 _TORSO = ("left_shoulder", "right_hip")
+_ARMS = tuple(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist") for side in ("left", "right"))
 
 MPII16 = Skeleton(
     name="mpii16",
@@ -142,6 +156,7 @@ MPII16 = Skeleton(
     unscored=("pelvis", "thorax"),
     torso=_TORSO,
     head=("upper_neck", "head_top"),
+    upper_body=("thorax", "upper_neck", "head_top", *_ARMS),
 )
 
 LSP14 = Skeleton(
@@ -160,6 +175,7 @@ LSP14 = Skeleton(
     groups={"Head": ("neck", "head_top"), **_BODY_GROUPS},
     torso=_TORSO,
     head=("neck", "head_top"),
+    upper_body=("neck", "head_top", *_ARMS),
 )
 
 FLIC11 = Skeleton(
@@ -180,6 +196,7 @@ FLIC11 = Skeleton(
         **{part: _BODY_GROUPS[part] for part in ("Shoulder", "Elbow", "Wrist", "Hip")},
     },
     torso=_TORSO,
+    upper_body=("left_eye", "right_eye", "nose", *_ARMS),
 )
 
 COCO17 = Skeleton(
@@ -195,6 +212,7 @@ COCO17 = Skeleton(
     ),
     groups={"Head": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"), **_BODY_GROUPS},
     torso=_TORSO,
+    upper_body=("nose", "left_eye", "right_eye", "left_ear", "right_ear", *_ARMS),
 )
 
 SKELETONS = {s.name: s for s in (MPII16, LSP14, FLIC11, COCO17)}

@@ -9,15 +9,15 @@ RUN/best.keras      the network with the best validation accuracy; RUN/last.kera
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from keras_mspose import metrics, pipeline, saved_model
+from keras_mspose import augment, metrics, mixing, pipeline, run_folder, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
@@ -26,18 +26,20 @@ from keras_mspose.model import answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
-from keras_mspose.result_file import write_json
 from keras_mspose.saved_model import Facts
 
-CONFIG, LOG = "config.json", "log.csv"
+LOG = "log.csv"
 
 
-def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] | None = None) -> Path:
+def train(
+    config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, *, devices: list[str] | None = None
+) -> Path:
     """Train a network, or go on where an earlier call with the same arguments stopped.
 
     Args:
         config: the recipe.
-        data: the record folder.
+        data: the record folder, or several to train on together (see `mixing`): the first one's validation split and
+            metric count.
         out: run folder; made if missing.
         devices: such as ["GPU:0", "GPU:1"]; all GPUs, or the CPU, where None.
 
@@ -45,10 +47,15 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else, or the batch size does not divide over the devices.
+        MsposeError: `out` holds something else, the batch size does not divide over the devices, the skeleton lacks
+            what the augmentation needs, or what `mixing.mix` refuses.
     """
+    given = [data] if isinstance(data, RecordSet) else list(data)
+    sets = mixing.mix(given, config.data)
+    data = sets[0]
+    augment.check(config.data.augment, data.skeleton)
     facts = Facts(data.skeleton, data.metric, config)
-    _claim_folder(out, facts, data)
+    run_folder.claim(out, facts, given)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     strategy = tf.distribute.MirroredStrategy(devices)
@@ -61,7 +68,7 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
-            steps = settings.steps_per_epoch or data.persons(config.data.train_split) // settings.batch_size
+            steps = pipeline.epoch_steps(sets, config)
             compile_model(model, settings, data, steps)
             state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))
     finally:
@@ -74,8 +81,8 @@ def train(config: RunConfig, data: RecordSet, out: Path, *, devices: list[str] |
         return saved_model.find(out)
 
     heads = list(model.output_names)
-    batches, steps = pipeline.training_batches(data, config, heads, start_epoch=start)
-    with damage_named(data, config.data.train_split):
+    batches, steps = pipeline.training_batches(sets, config, heads, start_epoch=start)
+    with damage_named(data, config.data.train_split, *sets[1:]):
         model.fit(
             batches,
             steps_per_epoch=steps,
@@ -231,39 +238,6 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
     persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
     length = -(-persons // config.training.batch_size)
     return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))
-
-
-def _claim_folder(out: Path, facts: Facts, data: RecordSet) -> None:
-    """Make the run folder, or see that it is the same run's."""
-    mine = {
-        **facts.to_dict(),
-        "data": data.name,
-        "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
-    }
-    path = out / CONFIG
-    if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        changed = _changed_keys(theirs, json.loads(json.dumps(mine)))
-        changed.discard("versions.keras")
-        changed.discard("versions.tensorflow")
-        if changed:
-            raise MsposeError(f"{out}: holds a run with another {', '.join(sorted(changed))}; choose another --out")
-        return
-    if out.exists() and any(out.iterdir()):
-        raise MsposeError(f"{out}: not empty and not a run (no {CONFIG}); choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, mine)
-
-
-def _changed_keys(a: dict, b: dict, prefix: str = "") -> set[str]:
-    changed = set()
-    for key in a.keys() | b.keys():
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            changed |= _changed_keys(x, y, f"{prefix}{key}.")
-        elif x != y:
-            changed.add(prefix + key)
-    return changed
 
 
 def _take_weights(model: keras.Model, facts: Facts, source: Path) -> None:

@@ -11,7 +11,8 @@ from keras_mspose.config import AugmentConfig, from_dict
 from keras_mspose.skeleton import LSP14
 
 SETTINGS = AugmentConfig(
-    scale=0.3, rotation=40.0, rotation_share=0.6, translation=0.1, flip=0.25, colour=0.2, whole_image=0.15
+    **{"scale": 0.3, "rotation": 40.0, "rotation_share": 0.6, "translation": 0.1, "flip": 0.25, "colour": 0.2},
+    **{"whole_image": 0.15, "half_body": 0.3},
 )
 DRAWS = 4000
 
@@ -43,7 +44,7 @@ def test_limits_are_respected_and_used(draws: augment.Draw) -> None:
         (draws.scale, 1, 0.3),
         (draws.rotation[turned], 0, math.radians(40)),
         (draws.shift, 0, 0.1),
-        (draws.colour, 1, 0.2),
+        (draws.colour[:, 0], 1, 0.2),
     ):
         away = values - middle
         assert np.abs(away).max() <= limit * 1.00001
@@ -55,10 +56,12 @@ def test_shares_are_respected(draws: augment.Draw) -> None:
     assert np.mean(draws.rotation != 0) == pytest.approx(0.6, abs=0.03)
     assert np.mean(draws.flip) == pytest.approx(0.25, abs=0.03)
     assert np.mean(draws.whole_image) == pytest.approx(0.15, abs=0.03)
+    assert np.mean(draws.half_body) == pytest.approx(0.3, abs=0.03)
+    assert np.mean(draws.upper) == pytest.approx(0.5, abs=0.03)
 
 
 def test_what_is_drawn_for_one_thing_says_nothing_of_another(draws: augment.Draw) -> None:
-    columns = np.column_stack([draws.scale, draws.rotation, draws.shift, draws.flip, draws.colour, draws.whole_image])
+    columns = np.column_stack([*draws._replace(colour=draws.colour[:, 0])])
     correlation = np.corrcoef(columns.astype(float), rowvar=False) - np.eye(columns.shape[1])
     assert np.abs(correlation).max() < 0.07
 
@@ -75,14 +78,27 @@ def test_no_augmentation_is_none() -> None:
     found = augment.draw(AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), tf.constant([3, 4]))
     assert (float(found.scale), float(found.rotation), bool(found.flip)) == (1, 0, False)
     np.testing.assert_array_equal(found.shift, [0, 0])
-    np.testing.assert_array_equal(found.colour, [1, 1, 1])
+    np.testing.assert_array_equal(found.colour, [[1, 1, 1], [0, 0, 0]])
 
 
 def test_colour_by_hand() -> None:
     crops = tf.constant([[[[100, 100, 250]]], [[[3, 0, 255]]]], tf.uint8)
-    changed = augment.change_colour(crops, tf.constant([[1.2, 0.5, 1.2], [0.5, 2.0, 1.0]]))
+    colours = tf.constant([[[1.2, 0.5, 1.2], [0, 0, 0]], [[0.5, 2.0, 1.0], [0, 7.4, -5]]])
+    changed = augment.change_colour(crops, colours)
     assert changed.dtype == tf.uint8
-    np.testing.assert_array_equal(changed, [[[[120, 50, 255]]], [[[2, 0, 255]]]])  # 1.5 is rounded up
+    np.testing.assert_array_equal(changed, [[[[120, 50, 255]]], [[[2, 7, 250]]]])  # 1.5 is rounded up
+    np.testing.assert_array_equal(augment.change_colour(crops[1], colours[1]), changed[1])
+
+
+def test_contrast_turns_about_mid_grey_and_brightness_shifts() -> None:
+    config = AugmentConfig(colour=0.0, contrast=0.4, brightness=0.2)
+    factors, added = np.transpose([augment.draw(config, tf.constant([i, 7])).colour for i in range(300)], (1, 0, 2))
+    assert np.ptp(factors, axis=1).max() == np.ptp(added, axis=1).max() == 0  # all channels alike
+    contrast = factors[:, 0]
+    assert 0.6 <= contrast.min() < 0.65 and 1.35 < contrast.max() <= 1.4
+    lighter = added[:, 0] - 127.5 * (1 - contrast)
+    assert -51.01 <= lighter.min() < -45 and 45 < lighter.max() <= 51.01
+    assert abs(np.corrcoef(contrast, lighter)[0, 1]) < 0.2
 
 
 def test_mirrored_keypoints_exchange_their_names() -> None:

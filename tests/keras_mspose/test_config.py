@@ -46,6 +46,8 @@ def test_a_run_survives_its_json_file() -> None:
         ({"training": {"learning_rate": -1.0}}, "training.learning_rate: .*greater than 0"),
         ({"data": {"box": "guess"}}, "data.box: .*'guess'"),
         ({"data": {"augment": {"flip": 1.5}}}, "data.augment.flip: .*1.5"),
+        ({"data": {"augment": {"patch_size": 0.0}}}, "data.augment.patch_size: .*greater than 0"),
+        ({"data": {"augment": {"occluder_size": 0.05}}}, "data.augment.occluder_size: .*0.05"),
         ({"model": {"channels": 7}}, "model.channels: .*multiple of 2.*7"),
         ({"model": {"regression": "yes"}}, "model.regression: .*'yes'"),
         ({"model": {"input_size": [250, 256]}}, r"input_size \(250, 256\) must divide by 64"),

@@ -120,3 +120,27 @@ def test_predict_writes_photograph_pixels_and_pictures(run: Path, dots, tmp_path
     assert len(said["poses"]) == 2 and said["skeleton"]["name"] == "lsp14"
     assert sorted(p.name for p in (tmp_path / "out").glob("*.png")) == ["a_2_pose.png", "a_pose.png"]
     assert Image.open(tmp_path / "out" / "a_pose.png").size == dots.size
+
+
+def test_evaluation_tells_occluded_keypoints_apart(run: Path, tmp_path: Path) -> None:
+    def persons() -> Iterator[tuple[str, Person]]:
+        for i in range(4):
+            Image.fromarray(_spot(100 + i, 90, (200, 200))).save(tmp_path / f"{i}.jpg", quality=95)
+            keypoints = np.tile((100.0 + i, 90.0, 2.0), (14, 1))
+            keypoints[LSP14.index("right_hip"), 1] += 60  # the torso's other end, which this network does not find
+            keypoints[LSP14.index("left_elbow"), 2] = 1 + (i > 0)
+            yield "val", Person(f"{i}.jpg", keypoints, tmp_path / f"{i}.jpg", person_id=i)
+
+    data = writer.write(
+        persons(), tmp_path / "data", name="spots", skeleton=LSP14, metric="pck", source="drawn", options={}
+    )
+    model, facts = saved_model.load(run)
+    *_, found = evaluation.evaluate(model, facts, data)
+    kinds = found.to_dict()["occlusion"]
+    assert {kind: sum(one["counts"].values()) for kind, one in kinds.items()} == {
+        "visible": 55,
+        "occluded": 1,
+        "occluded_with_visible_neighbour": 1,
+    }
+    assert kinds["occluded"]["weighted_mean"] == 100
+    assert kinds["visible"]["weighted_mean"] == pytest.approx(100 * 51 / 55)

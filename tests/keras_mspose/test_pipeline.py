@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import geometry, pipeline
+from keras_mspose import geometry, pipeline, records
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet
@@ -16,6 +16,7 @@ from keras_mspose.skeleton import LSP14, Skeleton
 CROP = (64, 64)
 PLAIN = {"scale": 0.0, "rotation": 0.0, "rotation_share": 0.0, "flip": 0.0, "colour": 0.0}
 WILD = {"scale": 0.25, "rotation": 30.0, "rotation_share": 0.6, "flip": 0.5, "colour": 0.2}
+WILD |= {"mask_keypoints": 0.5, "copy_keypoints": 0.5, "occluders": 0.5, "half_body": 0.3}
 
 
 def _config(augment: dict, **training: int) -> RunConfig:
@@ -160,6 +161,24 @@ def test_the_last_smaller_batch_is_left_out(dots) -> None:
     assert len(names) == len(set(names)) == 10
 
 
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_the_persons_of_every_epoch(dots, workers: int) -> None:
+    everybody = sorted(n for n in dots.persons if n.startswith("train"))
+    seen = [[] for _ in range(2)]
+    for index in range(workers):
+        batches, steps = pipeline.training_batches(dots.records, _config(PLAIN), ["a"], worker=(index, workers))
+        assert steps == 3
+        for number, epoch in enumerate(seen):
+            epoch += _who(dots, list(batches.skip(number * steps).take(steps).as_numpy_iterator()))
+    assert sorted(seen[0]) == sorted(seen[1]) == everybody
+
+
+@pytest.mark.parametrize("worker", [(0, 3), (2, 2), (-1, 2)])
+def test_workers_that_cannot_be_are_refused(dots, worker: tuple[int, int]) -> None:
+    with pytest.raises(MsposeError, match=f"worker {worker[0]} of {worker[1]}: expected"):
+        pipeline.training_batches(dots.records, _config(PLAIN), ["a"], worker=worker)
+
+
 def test_more_steps_than_persons_go_round_again(dots) -> None:
     config = _config(PLAIN, steps_per_epoch=6)
     assert pipeline.training_batches(dots.records, config, ["a"])[1] == 6
@@ -180,6 +199,17 @@ def test_a_run_that_resumes_sees_what_the_uninterrupted_one_saw(dots) -> None:
     assert _same(whole[3:6], _train(dots, config, epochs=1, start_epoch=1))
     assert _same(whole[6:], _train(dots, config, epochs=1, start_epoch=2))
     assert not _same(whole[:3], whole[3:6])
+
+
+def test_a_picture_shows_what_training_sees(dots) -> None:
+    config = _config(WILD, seed=5)
+    crops, targets = _train(dots, config, epochs=1)[0]
+    seen = []
+    for record in tf.data.TFRecordDataset(dots.records.files("train")):
+        person = records.parse(record, 14)
+        crop, target = pipeline.as_trained(person, dots.records, config, tf.constant([5, 0], tf.int64))
+        seen.append(np.array_equal(crop, crops[0]) and np.array_equal(target, targets["a"][0]))
+    assert seen.count(True) == 1  # the first person of the first epoch
 
 
 def test_the_seed_changes_order_and_augmentation(dots) -> None:

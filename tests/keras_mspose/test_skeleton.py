@@ -62,6 +62,7 @@ def test_limbs_are_pairs_of_positions() -> None:
         {"unscored": ("right_ear",)},
         {"torso": ("nose", "right_ear")},
         {"head": ("nose", "right_ear")},
+        {"upper_body": ("nose", "right_ear")},
     ],
     ids=lambda facts: next(iter(facts)),
 )
@@ -81,6 +82,21 @@ def test_names_that_are_no_keypoints_are_refused(facts: dict) -> None:
 def test_ambiguous_skeletons_are_refused(keypoints: tuple, pairs: tuple, said: str) -> None:
     with pytest.raises(MsposeError, match=said):
         Skeleton("own", keypoints, flip_pairs=pairs)
+
+
+@pytest.mark.parametrize(
+    ("upper", "said"), [(("a", "b", "c"), "so that none is the lower body's"), (("a", "c"), "one of a and b")]
+)
+def test_halves_that_are_none_are_refused(upper: tuple, said: str) -> None:
+    with pytest.raises(MsposeError, match=said):
+        Skeleton("own", ("a", "b", "c"), flip_pairs=(("a", "b"),), upper_body=upper)
+
+
+def test_a_file_of_an_earlier_version_has_the_halves_of_the_shipped_skeleton() -> None:
+    old = {key: value for key, value in MPII16.to_dict().items() if key != "upper_body"}
+    assert Skeleton.from_dict(old) == MPII16
+    assert Skeleton.from_dict({**old, "name": "own"}).upper_body == ()
+    assert Skeleton.from_dict({**MPII16.to_dict(), "upper_body": []}).upper_body == ()
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,17 @@ def test_the_batch_must_hold_enough_persons(records: Path, tmp_path: Path) -> No
         training.train(config, RecordSet.load(records), tmp_path / "run")
 
 
+def test_a_run_of_an_earlier_version_goes_on(records: Path, tmp_path: Path) -> None:
+    config, run = from_dict({**TINY, "training": {"batch_size": 64}}, "tiny"), tmp_path / "run"
+    with pytest.raises(MsposeError, match="24 persons, fewer than a batch of 64"):
+        training.train(config, RecordSet.load(records), run)
+    written = json.loads((run / "config.json").read_text())
+    del written["config"]["data"]["augment"]["mask_keypoints"], written["config"]["data"]["augment"]["patch_size"]
+    (run / "config.json").write_text(json.dumps(written))
+    with pytest.raises(MsposeError, match="24 persons, fewer than a batch of 64"):  # not: holds a run with another ...
+        training.train(config, RecordSet.load(records), run)
+
+
 @pytest.mark.slow
 def test_a_run_can_start_from_another(records: Path, tmp_path: Path) -> None:
     data = RecordSet.load(records)
