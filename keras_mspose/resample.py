@@ -11,22 +11,12 @@ from functools import lru_cache, partial
 
 import tensorflow as tf
 
-from keras_mspose import geometry
 from keras_mspose.sampling import sample
 
 RATIOS = (1, 2, 4, 8)
 FINEST = 0.5**0.5 * 0.999  # decoded pixels a crop pixel, at least; sqrt(2) at most, as ratios double
 OUTSIDE = 0  # grey level beyond the photograph's border
 MARGIN = 2  # pixels about those a crop lies on: one for smoothing, one that a decoder guesses without its neighbours
-
-
-def decode_ratio(matrix: tf.Tensor) -> tf.Tensor:
-    """() int32, position in RATIOS of the strongest reduction that leaves a crop pixel `FINEST` decoded pixels.
-
-    Args:
-        matrix: (2, 3) transform from photograph to crop pixels, angle-preserving.
-    """
-    return tf.reduce_sum(tf.cast(tf.constant(RATIOS[1:]) <= _largest_ratio(matrix), tf.int32))
 
 
 def crop_from_jpeg(
@@ -44,8 +34,9 @@ def crop_from_jpeg(
         (H, W, 3) uint8 RGB; black beyond the photograph's border.
     """
     with tf.device("CPU"):
-        plan = _plan_compiled(crop_size) if compiled else partial(_plan, crop_size)
-        step, mean, window, positions = plan(matrix, tf.image.extract_jpeg_shape(jpeg)[:2])
+        step, mean, positions = _reduction(matrix)
+        size = tf.image.extract_jpeg_shape(jpeg)[:2]
+        window, positions = _window(positions, crop_size, mean, -(-size // tf.bitwise.left_shift(1, step)))
         # TensorFlow's own choice, INTEGER_FAST, saves 3 % of the time and is up to 13 grey levels off other decoders.
         decode = partial(tf.raw_ops.DecodeAndCropJpeg, contents=jpeg, channels=3, dct_method="INTEGER_ACCURATE")
         image = tf.switch_case(step, [partial(decode, crop_window=window, ratio=ratio) for ratio in RATIOS])
@@ -81,85 +72,64 @@ def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, 
 def _from_pixels(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
     def crop(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
         with tf.device("CPU"):
-            ratio = tf.gather(tf.constant(RATIOS), decode_ratio(matrix))
-            ratio *= _mean_of(matrix, ratio)
-            window = _window(matrix, crop_size, tf.constant(1), ratio, tf.shape(image)[:2])
+            step, mean, positions = _reduction(matrix)
+            side = tf.bitwise.left_shift(mean, step)
+            window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
             seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
-            seen = tf.cond(ratio > 1, lambda: _averaged(seen, ratio), lambda: seen)
-            return sample(seen, _positions(matrix, ratio, window[:2] // ratio), crop_size)
+            seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
+            return sample(seen, positions, crop_size)
 
     signature = [tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2, 3))]
     return tf.function(crop, input_signature=signature, autograph=False)
 
 
-def _plan(
-    crop_size: tuple[int, int], matrix: tf.Tensor, size: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What to decode of a photograph, and where the crop lies in that.
+def _reduction(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """How far to reduce a photograph before a crop is sampled: as far as leaves a crop pixel `FINEST` pixels.
 
     Args:
-        size: (2,) int32 height and width of the photograph.
+        matrix: (2, 3) transform from photograph to crop pixels, angle-preserving.
 
     Returns:
-        Position in RATIOS (), pixels to average () as `_mean_of`, window (4,) as `_window`, and transform (2, 3) from
-        crop pixels to those of the averaged window.
+        Position in `RATIOS` () int32 of what a decoder does; where that does not go far enough, pixels that are to be
+        averaged () int32 either way, else 1; and transform (2, 3) from crop pixels to those of the reduced photograph.
     """
-    step = decode_ratio(matrix)
-    ratio = tf.gather(tf.constant(RATIOS), step)
-    mean = _mean_of(matrix, ratio)
-    window = _window(matrix, crop_size, ratio, mean, -(-size // ratio))
-    return step, mean, window, _positions(matrix, ratio * mean, window[:2] // mean)
-
-
-@lru_cache
-def _plan_compiled(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
-    signature = [tf.TensorSpec((2, 3)), tf.TensorSpec((2,), tf.int32)]
-    return tf.function(partial(_plan, crop_size), signature, autograph=False, jit_compile=True)
-
-
-def _shrink(matrix: tf.Tensor) -> tf.Tensor:
-    """() photograph pixels that a crop pixel is wide."""
-    return 1.0 / tf.sqrt(tf.abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
-
-
-def _largest_ratio(matrix: tf.Tensor) -> tf.Tensor:
-    """() int32, photograph pixels that may be averaged either way into one."""
-    return tf.cast(_shrink(matrix) / FINEST, tf.int32)
-
-
-def _mean_of(matrix: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
-    """() int32, how many decoded pixels are to be averaged either way where no decoder reduces far enough, else 1."""
-    return tf.maximum(_largest_ratio(matrix) // ratio, 1)
-
-
-def _positions(matrix: tf.Tensor, ratio: tf.Tensor, origin: tf.Tensor) -> tf.Tensor:
-    """(2, 3) transform from crop pixels to those of a window, at y, x `origin` (2,), of the photograph at 1 / ratio."""
-    scale = tf.cast(ratio, tf.float32)
-    middle = (1.0 / scale - 1.0) / 2  # x_small = (x + 0.5) / ratio - 0.5
-    shift = middle - tf.cast(tf.reverse(origin, [0]), tf.float32)
-    back = geometry.invert(tf.cast(matrix, tf.float32)) / scale
-    return tf.concat([back[:, :2], back[:, 2:] + shift[:, None]], axis=1)
+    matrix = tf.cast(matrix, tf.float32)
+    linear = matrix[:, :2]
+    area = tf.reduce_sum(linear * linear) / 2  # of a photograph pixel in the crop: its determinant, but for the sign
+    largest = tf.cast(tf.math.rsqrt(area) / FINEST, tf.int32)
+    step = tf.reduce_sum(tf.cast(tf.constant(RATIOS[1:]) <= largest, tf.int32))
+    mean = tf.maximum(tf.bitwise.right_shift(largest, step), 1)
+    reduced = tf.cast(tf.bitwise.left_shift(mean, step), tf.float32)
+    back = tf.transpose(linear) / (area * reduced)  # the inverse, as no angle changes
+    shift = (1 / reduced - 1) / 2 - tf.linalg.matvec(back, matrix[:, 2])  # x_small = (x + 0.5) / reduced - 0.5
+    return step, mean, tf.concat([back, shift[:, None]], axis=1)
 
 
 def _window(
-    matrix: tf.Tensor, crop_size: tuple[int, int], ratio: tf.Tensor, mean: tf.Tensor, whole: tf.Tensor
-) -> tf.Tensor:
-    """(4,) int32 y, x, height, width of what a crop shows of the photograph, in pixels of 1 / ratio of its size.
-
-    It begins at a multiple of `mean` and is never empty: a crop beside the photograph gets pixels it does not show.
+    positions: tf.Tensor, crop_size: tuple[int, int], mean: tf.Tensor, whole: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a crop shows of a photograph.
 
     Args:
-        whole: (2,) int32 height and width of the photograph in the same pixels.
+        positions: (2, 3) transform from crop pixels to those of the reduced photograph.
+        mean: () int32, pixels that are yet to be averaged either way into one.
+        whole: (2,) int32 height and width of the photograph, in pixels not yet averaged.
+
+    Returns:
+        Window (4,) int32 y, x, height, width in pixels not yet averaged: it begins at a multiple of `mean` and is never
+        empty, as a crop beside the photograph gets pixels that it does not show. And `positions` in this window.
     """
-    height, width = crop_size
-    corners = tf.constant([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], tf.float32)
-    seen = geometry.apply(_positions(matrix, ratio * mean, tf.zeros([2], tf.int32)), corners)
-    seen = tf.clip_by_value(tf.reverse(seen, [1]), -1e6, 1e6)
-    first = tf.cast(tf.floor(tf.reduce_min(seen, axis=0)), tf.int32) - MARGIN
-    behind = tf.cast(tf.floor(tf.reduce_max(seen, axis=0)), tf.int32) + 2 + MARGIN
-    first = tf.clip_by_value(first * mean, 0, (whole - 1) // mean * mean)
-    behind = tf.clip_by_value(behind * mean, first + 1, whole)
-    return tf.concat([first, behind - first], axis=0)
+    middle = tf.constant([(edge - 1) / 2 for edge in crop_size[::-1]], tf.float32)
+    back = positions[:, :2]
+    center = tf.linalg.matvec(back, middle) + positions[:, 2]
+    half = tf.linalg.matvec(tf.abs(back), middle)
+    edges = tf.clip_by_value(tf.stack([center - half, center + half]), -1e6, 1e6)
+    edges = tf.cast(tf.floor(edges), tf.int32) + tf.constant([[-MARGIN], [2 + MARGIN]])
+    first, behind = tf.unstack(tf.reverse(edges * mean, [1]))
+    first = tf.clip_by_value(first, 0, (whole - 1) // mean * mean)
+    behind = tf.clip_by_value(behind, first + 1, whole)
+    origin = tf.cast(tf.reverse(first // mean, [0]), tf.float32)
+    return tf.concat([first, behind - first], axis=0), positions - tf.pad(origin[:, None], [[0, 0], [2, 0]])
 
 
 def _averaged(image: tf.Tensor, side: tf.Tensor) -> tf.Tensor:

@@ -34,7 +34,7 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
         (H, W, 3) uint8; black beyond the image.
     """
     size = tf.shape(image)[:2]
-    fixed, weight, length = (_prepare_compiled if compiled else _prepare)(positions, size)
+    fixed, weight, length = _prepare(positions, size)
     height, width = tf.unstack(size)
     pixels = tf.reshape(image, [-1])
     smooth = _smooth_compiled if compiled else _smooth
@@ -55,8 +55,8 @@ def _prepare(positions: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         Positions (2, 3) in 2^-16 pixels, the smoothing weight of a neighbour () in 1/64, and () how many bytes to make
         the pixels.
     """
-    span = tf.sqrt(tf.abs(positions[0, 0] * positions[1, 1] - positions[0, 1] * positions[1, 0]))
-    beside = tf.maximum(1 - 1 / span, 0)  # the triangle's height one pixel beside its middle, which is 1
+    across = tf.math.rsqrt(tf.reduce_sum(positions[:, :2] ** 2) / 2)  # 1 / s
+    beside = tf.maximum(1 - across, 0)  # the triangle's height one pixel beside its middle, which is 1
     weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
     weight = tf.where(tf.reduce_min(size) > 2, weight, 0)
     fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
@@ -132,10 +132,6 @@ def _bilinear(
 
 
 _bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)
-_transform = tf.TensorSpec((2, 3))
-_prepare_compiled = tf.function(
-    _prepare, [_transform, tf.TensorSpec((2,), tf.int32)], autograph=False, jit_compile=True
-)
 _smooth_compiled = tf.function(_smooth, [_bytes, _bytes, _bytes, _number], autograph=False, jit_compile=True)
 
 
