@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mspose import masking, occluders
+from keras_mspose import masking, occluders, patches
 from keras_mspose.config import AugmentConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
@@ -76,6 +76,19 @@ def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
     )
 
 
+def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
+    """Multiply the colour channels of uint8 crops (..., H, W, 3) by factors and add grey levels, both in `colour`
+    (..., 2, 3) as in `Draw`; the result is clipped."""
+    factor, added = colour[..., :1, None, :], colour[..., 1:, None, :]
+    changed = tf.cast(crop, tf.float32) * factor + (added + 0.5)
+    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), tf.uint8)
+
+
+def flip_keypoints(keypoints: tf.Tensor, flip: tf.Tensor, flip_order: tf.Tensor) -> tf.Tensor:
+    """Exchange the names of mirrored keypoints (K, n) where `flip` () holds; positions are the transform's business."""
+    return tf.where(flip, tf.gather(keypoints, flip_order), keypoints)
+
+
 def draw_patches(config: AugmentConfig, skeleton: Skeleton, seed: tf.Tensor) -> tf.Tensor:
     """The numbers between 0 and 1 that patches need of one person, apart from those of `draw`: none where all are off.
 
@@ -88,7 +101,13 @@ def draw_patches(config: AugmentConfig, skeleton: Skeleton, seed: tf.Tensor) -> 
 
 
 def paste_patches(
-    crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, config: AugmentConfig, skeleton: Skeleton
+    crops: tf.Tensor,
+    targets: tf.Tensor,
+    numbers: tf.Tensor,
+    config: AugmentConfig,
+    skeleton: Skeleton,
+    *,
+    compiled: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Keypoint masking, and occluders over it, as far as they are on.
 
@@ -96,27 +115,20 @@ def paste_patches(
         crops: (B, H, W, 3) uint8.
         targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
         numbers: (B, n) as `draw_patches` gives them.
+        compiled: by XLA, for speed where many batches of one size come.
 
     Returns:
         crops and targets, of the same shapes.
     """
     first = occluders.NUMBERS if config.occluders else 0
-    if config.mask_keypoints or config.copy_keypoints:
-        crops, targets = masking.mask_keypoints(crops, targets, numbers[:, first:], config, skeleton)
-    if config.occluders:
-        crops, targets = occluders.occlude(crops, targets, numbers[:, :first], config)
-    return crops, targets
 
+    def pasted(crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        layers = []
+        if config.mask_keypoints or config.copy_keypoints:
+            layers.append(masking.keypoint_patches(crops, targets, numbers[:, first:], config, skeleton))
+        if config.occluders:
+            layers.append(occluders.occluding_patches(crops.shape[1:3], numbers[:, :first], config))
+        return patches.paste(crops, targets, layers) if layers else (crops, targets)
 
-@tf.function(jit_compile=True)  # one pass over the pixels instead of six
-def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
-    """Multiply the colour channels of uint8 crops (..., H, W, 3) by factors and add grey levels, both in `colour`
-    (..., 2, 3) as in `Draw`; the result is clipped."""
-    factor, added = colour[..., :1, None, :], colour[..., 1:, None, :]
-    changed = tf.cast(crop, tf.float32) * factor + (added + 0.5)
-    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), tf.uint8)
-
-
-def flip_keypoints(keypoints: tf.Tensor, flip: tf.Tensor, flip_order: tf.Tensor) -> tf.Tensor:
-    """Exchange the names of mirrored keypoints (K, n) where `flip` () holds; positions are the transform's business."""
-    return tf.where(flip, tf.gather(keypoints, flip_order), keypoints)
+    with tf.device("CPU"):  # where float32 is what it says
+        return (tf.function(pasted, autograph=False, jit_compile=True) if compiled else pasted)(crops, targets, numbers)

@@ -15,8 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        0; 1 where an export is outside its tolerance; 2 after bad input, said in one line on stderr (with `--debug`,
-        the traceback).
+        0; 1 where an export is outside its tolerance or a record folder is broken; 2 after bad input, said in one line
+        on stderr (with `--debug`, the traceback).
     """
     options = _parser().parse_args(arguments)
     try:
@@ -73,14 +73,21 @@ def _parser() -> argparse.ArgumentParser:
 
     inspect = add(
         "inspect",
-        "Count what a record folder holds, and draw persons as training sees them.",
-        "mspose inspect data/lsp --sheet lsp.png --json lsp.json",
+        "Count what a record folder holds and draw persons as training sees them; or read all of it again for faults.",
+        "mspose inspect data/lsp --sheet lsp.png --json lsp.json\n  mspose inspect data/lsp --verify",
         _inspect,
     )
     inspect.add_argument("folder", type=Path, help="record folder")
-    inspect.add_argument("--sheet", type=Path, help="picture to write (default: FOLDER.png beside the folder)")
+    inspect.add_argument(
+        "--verify",
+        action="store_true",
+        help="check every file, record, photograph and keypoint, and draw the worst suspects; 1 if any is broken",
+    )
+    inspect.add_argument(
+        "--sheet", type=Path, help="picture to write (default: FOLDER.png, or FOLDER-suspects.png, beside the folder)"
+    )
     inspect.add_argument("--persons", type=int, default=24, help="persons on the picture, 0 for none (default 24)")
-    inspect.add_argument("--json", type=Path, help="write the figures as JSON too")
+    inspect.add_argument("--json", type=Path, help="write the figures, or the findings, as JSON too")
 
     info = add("info", "Print what a preset costs.", "mspose info paper --batch 16", _info)
     info.add_argument("preset", choices=("paper", "large", "small", "tiny"))
@@ -208,14 +215,20 @@ def _demo(options: argparse.Namespace) -> int:
     return 0 if folder.figures["export"]["good"] else 1
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> int:
     from keras_mspose.records import RecordSet
 
     RecordSet.load(options.folder)
     _load_tensorflow()
+    how = {"sheet": options.sheet, "json_path": options.json, "persons": options.persons}
+    if options.verify:
+        from tfrecords_tools import verification_report
+
+        return 0 if verification_report.report(options.folder, **how) else 1
     from tfrecords_tools import inspection
 
-    inspection.inspect(options.folder, sheet=options.sheet, json_path=options.json, persons=options.persons)
+    inspection.inspect(options.folder, **how)
+    return 0
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from keras_mspose import yaml_text
 from keras_mspose.errors import MsposeError
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -33,7 +33,7 @@ class ModelConfig:
         channels: feature channels of every residual module.
         input_size: (height, width) of the crop in pixels; each divides by 4 * 2 ** depth.
         scales: heatmaps that are supervised at every stack, 1 = GT (stride 4), 2 = GT/2, ...
-        depth: poolings of an hourglass.
+        depth: poolings of an hourglass, 8 at most.
         regression: whether the global keypoint regression ends the network.
     """
 
@@ -41,7 +41,7 @@ class ModelConfig:
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     input_size: tuple[Positive, Positive] = (256, 256)
     scales: tuple[Positive, ...] = (1, 2, 4, 8)
-    depth: Positive = 4
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
     regression: bool = True
 
     @model_validator(mode="after")
@@ -241,9 +241,9 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
     else:
         raise MsposeError(f"no recipe {name!r}; shipped are {', '.join(recipe_names())}, or give a .yaml file")
     try:
-        data: Any = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise MsposeError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        data: Any = yaml_text.load(text) or {}
+    except ValueError as error:
+        raise MsposeError(f"{name}: not YAML: {error}") from error
     for change in changes or []:
         key, equals, value = change.partition("=")
         *sections, last = key.split(".")
@@ -255,7 +255,7 @@ def load_recipe(name: str, changes: list[str] | None = None) -> RunConfig:
             if not isinstance(place, dict):
                 raise MsposeError(f"--set {change}: {section} is not a section")
         try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            place[last] = yaml_text.load(value)
+        except ValueError as error:
             raise MsposeError(f"--set {change}: {value!r} is not a YAML value, such as 2, [1, 2] or null") from error
     return from_dict(data, name)

@@ -25,7 +25,6 @@ import tensorflow as tf
 
 from keras_mspose import patches
 from keras_mspose.config import AugmentConfig
-from keras_mspose.resample import OUTSIDE
 from keras_mspose.skeleton import Skeleton
 
 MOST = 3  # keypoints of a crop that are covered, and that are copied
@@ -33,23 +32,20 @@ PLACES = 8  # random places that are tried for each patch
 
 
 def numbers(skeleton: Skeleton) -> int:
-    """How many random numbers `mask_keypoints` needs for a crop."""
+    """How many random numbers `keypoint_patches` needs for a crop."""
     return 4 + 2 * len(skeleton) + 2 * MOST * (1 + 2 * PLACES)
 
 
-def mask_keypoints(
+def keypoint_patches(
     crops: tf.Tensor, targets: tf.Tensor, drawn: tf.Tensor, config: AugmentConfig, skeleton: Skeleton
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cover keypoints of some crops, and copy keypoints of some.
+) -> patches.Layer:
+    """Patches that cover keypoints of some crops, and patches that copy keypoints of some.
 
     Args:
         crops: (B, H, W, 3) uint8.
         targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
         drawn: (B, `numbers(skeleton)`) between 0 and 1.
         config: `mask_keypoints` and `copy_keypoints` are the shares of crops, `patch_size` the largest patch.
-
-    Returns:
-        crops and targets, of the same shapes.
     """
     height, width = crops.shape[1:3]
     k = len(skeleton)
@@ -85,7 +81,7 @@ def mask_keypoints(
     shift = tf.cast(move[..., 1] * width + move[..., 0], tf.float32) * tf.cast(pasted, tf.float32)
     rows = patches.span(shown_at[..., 1], side[..., 0], height) * shift[..., None]
     columns = patches.span(shown_at[..., 0], side[..., 0], width)
-    return patches.paste(crops, targets, rows, columns)
+    return patches.Layer(rows, columns)
 
 
 def _clear(corners: tf.Tensor, side: tf.Tensor, targets: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:
@@ -110,4 +106,4 @@ def _photographed(crops: tf.Tensor, corners: tf.Tensor, side: tf.Tensor) -> tf.T
     ends = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]]) * (side[..., None, None] - 1)
     at = corners[..., None, :] + ends  # (B, P, C, 4, 2)
     colours = tf.gather(tf.reshape(crops, [-1, height * width, 3]), at[..., 1] * width + at[..., 0], batch_dims=1)
-    return tf.reduce_all(tf.reduce_any(colours != OUTSIDE, axis=-1), axis=-1)
+    return tf.reduce_all(tf.reduce_any(colours != 0, axis=-1), axis=-1)

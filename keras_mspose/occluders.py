@@ -21,21 +21,15 @@ NUMBERS = 2 + 9 * MOST  # random numbers of a crop
 DISORDER = np.random.default_rng(0).random(4096).astype(np.float32)
 
 
-def occlude(
-    crops: tf.Tensor, targets: tf.Tensor, drawn: tf.Tensor, config: AugmentConfig
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hide parts of some crops.
+def occluding_patches(crop_size: tuple[int, int], drawn: tf.Tensor, config: AugmentConfig) -> patches.Layer:
+    """Patches that hide parts of some crops.
 
     Args:
-        crops: (B, H, W, 3) uint8.
-        targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
+        crop_size: (H, W).
         drawn: (B, `NUMBERS`) between 0 and 1.
         config: `occluders` is the share of crops, `occluder_size` the largest width and height.
-
-    Returns:
-        crops and targets, of the same shapes.
     """
-    height, width = crops.shape[1:3]
+    height, width = crop_size
     size = tf.constant([width, height], tf.float32)
     each = tf.reshape(drawn[:, 2:], [-1, MOST, 9])
     lengths, corners, sources, shape, kind, phase = tf.split(each, [2, 2, 2, 1, 1, 1], axis=-1)
@@ -72,4 +66,4 @@ def occlude(
     rows = tf.concat([in_band * down[:, :, None], in_band], axis=2)
     columns = tf.concat([in_width, in_width * across[:, :, None]], axis=2)
     terms = 2 * BANDS * MOST
-    return patches.paste(crops, targets, tf.reshape(rows, [-1, terms, height]), tf.reshape(columns, [-1, terms, width]))
+    return patches.Layer(tf.reshape(rows, [-1, terms, height]), tf.reshape(columns, [-1, terms, width]))

@@ -2,49 +2,58 @@
 
 A patch is a rectangle of the crop that shows pixels from elsewhere in the same crop. The displacement of a pixel,
 counted in pixels of the flattened crop, is 0 outside of every patch and a product `rows(y) * columns(x)`, or a sum of
-such products, inside of one, so that the displacements of all pixels under all patches are one matrix product. Patches
-must not overlap: where two do, their displacements would add up.
+such products, inside of one, so that the displacements of all pixels under all patches of a layer are one matrix
+product. Patches of one layer must not overlap: where two do, their displacements would add up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import tensorflow as tf
 
 
-def paste(crops: tf.Tensor, targets: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Show at pixel i of every flattened crop its pixel i + d, d = sum_r rows[r, y] * columns[r, x].
+class Layer(NamedTuple):
+    """Patches that do not overlap: pixel i of a flattened crop shows pixel i + d, d = sum_r rows[r, y] * columns[r, x].
+
+    Attributes:
+        rows: (B, R, H) float with whole numbers.
+        columns: (B, R, W) float with whole numbers. Every i + d is a pixel of the crop, of less than 2 ** 24 pixels:
+            up to there float32 holds every whole number.
+    """
+
+    rows: tf.Tensor
+    columns: tf.Tensor
+
+
+def paste(crops: tf.Tensor, targets: tf.Tensor, layers: Sequence[Layer]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Show patches on crops; all show pixels of the crops as they were before.
 
     Args:
         crops: (B, H, W, 3) uint8.
         targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
-        rows: (B, R, H) float with whole numbers; rows of a crop where all R are 0 are not touched, and cost little.
-        columns: (B, R, W) float with whole numbers. Every i + d is a pixel of the crop, of less than 2 ** 24 pixels:
-            up to there float32 holds every whole number.
+        layers: later ones lie over earlier ones.
 
     Returns:
         crops, and targets whose visible keypoints (2) are occluded ones (1) where another pixel is shown.
     """
     height, width = crops.shape[1:3]
-    count = tf.shape(crops)[0]
-    # one more term, x, makes the product the place in its own crop's row that every pixel is to show
-    across = tf.range(width, dtype=tf.float32)
-    rows = tf.concat([rows, tf.ones([count, 1, height])], axis=1)
-    columns = tf.concat([columns, tf.tile(across[None, None], [count, 1, 1])], axis=1)
-    places = tf.matmul(rows, columns, transpose_a=True)
-    touched = tf.where(tf.reshape(tf.reduce_any(rows[:, :-1] != 0, axis=1), [-1]))  # (n, 1) rows of all crops together
-    source = tf.cast(tf.gather(tf.reshape(places, [-1, width]), touched[:, 0]), tf.int32)
-    source += tf.cast(touched, tf.int32) * width
-    shown = tf.gather(tf.reshape(crops, [-1, 3]), source)
-    changed = tf.tensor_scatter_nd_update(tf.reshape(crops, [-1, width, 3]), touched, shown)
+    displacement = tf.zeros([1, height, width])
+    for rows, columns in layers:
+        over = tf.matmul(rows, columns, transpose_a=True)
+        displacement = tf.where(over != 0, over, displacement)
+    displacement = tf.reshape(tf.cast(displacement, tf.int32), [-1, height * width])
+    source = displacement + tf.range(height * width)
+    shown = tf.gather(tf.reshape(crops, [-1, height * width, 3]), source, batch_dims=1)
 
     pixel = tf.cast(tf.round(targets[..., :2]), tf.int32)
     inside = tf.reduce_all((pixel >= 0) & (pixel < [width, height]), axis=-1)
     x, y = tf.unstack(tf.where(inside[..., None], pixel, 0), axis=-1)
-    place = tf.gather(tf.reshape(places, [-1, height * width]), y * width + x, batch_dims=1)
-    hidden = inside & (place != tf.cast(x, tf.float32))
+    hidden = inside & (tf.gather(displacement, y * width + x, batch_dims=1) != 0)
     visibility = tf.where(hidden, tf.minimum(targets[..., 2], 1.0), targets[..., 2])
     targets = tf.concat([targets[..., :2], visibility[..., None], targets[..., 3:]], axis=-1)
-    return tf.reshape(changed, tf.shape(crops)), targets
+    return tf.reshape(shown, tf.shape(crops)), targets
 
 
 def span(first: tf.Tensor, length: tf.Tensor, size: int) -> tf.Tensor:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageOps
 
 from keras_mspose import geometry, resample, saved_model, visualization
 from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
+from keras_mspose.image_files import open_image
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import inference_model
 from keras_mspose.result_file import write_json
@@ -69,7 +70,7 @@ class Predictor:
         """Find the keypoints of one person.
 
         Args:
-            path: photograph in any format that Pillow reads; turned as its EXIF orientation says.
+            path: photograph in a format of `image_files.FORMATS`; turned as its EXIF orientation says.
             box: (centre x, centre y, side) square about the person in photograph pixels; the whole image where None.
             looks: passes, each after the first over a box about what the one before it found. By default 3 where no
                 box is given, and 1 where one is: it is taken as it stands.
@@ -103,15 +104,16 @@ def read_photograph(path: Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        MsposeError: missing, not an image, or cut short.
+        MsposeError: missing, not an image, too large, or cut short.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError as error:
         raise MsposeError(f"{path}: no such file") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise MsposeError(f"{path}: not a whole image ({error})") from error
+    except Exception as error:  # Pillow's decoders raise types of many kinds
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise MsposeError(f"{path}: not a whole image ({why})") from error
 
 
 def write_poses(poses: list[Pose], skeleton: Skeleton, out: Path) -> Path:

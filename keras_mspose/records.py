@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
 METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
+# what TensorFlow says of records that cannot be read, and of nothing else
+DAMAGED = (
+    *("corrupted record", "truncated record", "Could not parse example", "Example", "Key: ", "Feature: "),
+    *("JPEG", "PNG", "GIF", "BMP", "Input is empty", "image file format"),
+)
 Count = Annotated[int, Field(ge=0)]
 WHOLE = (0.0, 0.0, 1.0)  # the crop of a record that holds the whole photograph
 
@@ -221,7 +226,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         keypoints: K, the number of keypoints of the skeleton.
 
     Returns:
-        `image` () string, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
+        `format`, `image`, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
         `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
         of `Person`. Lengths are in pixels of `image`.
@@ -230,6 +235,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
 
     one = tf.io.FixedLenFeature
     fields = {
+        "format": one([], tf.string, ""),
         "image": one([], tf.string),
         "image/name": one([], tf.string),
         "image/size": one([2], tf.int64),
@@ -245,6 +251,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
     }
     found = tf.io.parse_single_example(serialized, fields)
     return {
+        "format": found["format"],
         "image": found["image"],
         "image_name": found["image/name"],
         "image_size": tf.cast(found["image/size"], tf.float32),
@@ -272,9 +279,11 @@ def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None
 
     try:
         yield
+    except UnicodeDecodeError as error:  # TensorFlow cannot say that it is no Example: its message holds the bytes
+        raise MsposeError(f"{data.folder}: a damaged record in split {split!r}; convert again") from error
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         message = " ".join(str(error.message).split())
-        ours = any(sign in message for sign in ("corrupted record", "truncated record", "JPEG", "Example", "Key: "))
+        ours = any(sign in message for sign in DAMAGED)
         if not ours:
             raise
         folders = " or ".join(str(one.folder) for one in (data, *more))
@@ -295,7 +304,8 @@ def _check_first_record(path: Path, keypoints: int) -> None:
     except Exception as error:  # TensorFlow and protobuf raise types of their own here
         raise MsposeError(f"{path}: not a readable TFRecord file ({type(error).__name__}); convert again") from error
     feature = example.features.feature
-    written = feature["format"].bytes_list.value[0].decode(errors="replace") if "format" in feature else "none"
+    said = feature["format"].bytes_list.value if "format" in feature else ()
+    written = said[0].decode(errors="replace") if said else "none"
     if written != FORMAT:
         raise MsposeError(f"{path}: record schema is {written!r}, expected {FORMAT!r}; convert with `mspose convert`")
     values = len(feature["person/keypoints"].float_list.value)

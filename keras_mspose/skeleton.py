@@ -46,6 +46,9 @@ class Skeleton:
             raise MsposeError(f"skeleton {self.name}: flip_pairs, limbs, torso and head are pairs of two names each")
         used = [n for pair in (*self.flip_pairs, *self.limbs, *self.groups.values()) for n in pair]
         used += [*self.unscored, *(self.torso or ()), *(self.head or ()), *self.upper_body]
+        for name in (self.name, *self.keypoints, *self.groups, *used):
+            if not (isinstance(name, str) and name.isprintable()):
+                raise MsposeError(f"skeleton {self.name!r}: {name!r} is no name; expected one line of text")
         unknown = sorted(set(used) - set(self.keypoints))
         if unknown:
             raise MsposeError(f"skeleton {self.name}: {', '.join(unknown)} used but not among its keypoints")

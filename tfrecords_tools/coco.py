@@ -85,7 +85,7 @@ def read(path: Path, images: Path) -> tuple[list[Person], Counter[str]]:
     """
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MsposeError(f"{path}: not readable as JSON ({error}); download it again") from error
     try:
         names = {image["id"]: str(image["file_name"]) for image in data["images"]}

@@ -13,9 +13,10 @@ from keras_mspose.records import Person
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools import head_sizes, photographs
 from tfrecords_tools.custom_form import BOX, Row
+from tfrecords_tools.encoding import LARGEST
 
 BOX_MARGIN = 1.25
-LARGEST = 1e7  # pixels: no photograph is so wide, and float32 tells neighbouring pixels apart up to here
+SPLIT_LONGEST = 64
 SPLIT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
@@ -50,6 +51,10 @@ def person_of(
     split = cells.text("split")
     if not SPLIT_LETTERS.issuperset(split):
         cells.refuse("split", f"{split!r}, expected a name of letters, digits and _, such as train, val or test")
+    if len(split) > SPLIT_LONGEST:
+        cells.refuse(
+            "split", f"{len(split)} letters, expected {SPLIT_LONGEST} at most; it becomes a part of file names"
+        )
     estimated = 0.0 if head_size else head_sizes.estimated(keypoints, skeleton)
     return split or None, Person(
         image_name=image.relative_to(images).as_posix(),
@@ -80,7 +85,7 @@ class _Cells:
 
     def whole(self, field: str, value: Any) -> int:
         found = self._as(int, field, value)
-        if found != float(value) or not 0 <= found < 2**63:
+        if not 0 <= found < 2**63 or found != float(value):
             self.refuse(field, f"{value!r} is not a whole number from 0")
         return found
 

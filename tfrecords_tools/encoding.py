@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_mspose.image_files import open_image
 from keras_mspose.records import Person, encode
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools.cropping import Crop, cut
 
 QUALITY = {"quality": 95, "subsampling": "4:4:4"}  # of photographs in other formats, which are compressed here, once
 CROP_QUALITY = {"quality": 90, "subsampling": "4:2:0"}  # as cameras have it: half as much to decode
+LARGEST = 1e7  # pixels: nothing of a photograph is so far, and float32 tells neighbouring pixels apart up to here
 
 
 class BadRecord(Exception):
@@ -31,10 +33,7 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
         BadRecord: a photograph that does not decode whole, or numbers that training could not take.
     """
     person = replace(person, keypoints=_checked_keypoints(person, skeleton))
-    if person.box is not None and not (np.isfinite(person.box).all() and person.box[2] > 0):
-        raise BadRecord(f"person {person.person_id}: box {person.box} is not a centre and a side above 0")
-    if not (np.isfinite(person.head_size) and person.head_size >= 0):
-        raise BadRecord(f"person {person.person_id}: head size is {person.head_size}")
+    _check_numbers(person)
     try:
         data = person.image if isinstance(person.image, bytes) else person.image.read_bytes()
     except OSError as error:
@@ -48,6 +47,24 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
     return encode(person, jpeg, size)
 
 
+def _check_numbers(person: Person) -> None:
+    who = f"person {person.person_id}"
+    if person.box is not None and not (_is_length(person.box) and person.box[2] > 0):
+        raise BadRecord(f"{who}: box {person.box} is not a centre and a side above 0")
+    if person.head_box is not None and not _is_length(person.head_box):
+        raise BadRecord(f"{who}: head box {person.head_box} is not four numbers")
+    if not (_is_length(person.head_size) and person.head_size >= 0):
+        raise BadRecord(f"{who}: head size is {person.head_size}")
+    if not 0 <= person.area < LARGEST**2:
+        raise BadRecord(f"{who}: area is {person.area}")
+    if not abs(person.person_id) < 2**63:
+        raise BadRecord(f"{who}: the number has more than 63 bits")
+
+
+def _is_length(values: object) -> bool:
+    return bool((np.abs(np.asarray(values, np.float64)) < LARGEST).all())  # NaN is not below anything
+
+
 def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
     keypoints = np.asarray(person.keypoints, np.float64)
     if keypoints.shape != (len(skeleton), 3):
@@ -56,10 +73,13 @@ def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
     if not np.isin(visibility, (0, 1, 2)).all():
         raise BadRecord(f"person {person.person_id}: visibility other than 0, 1, 2: {sorted(set(visibility))}")
     labelled = visibility > 0
-    broken = labelled & ~np.isfinite(keypoints).all(axis=1)
-    if broken.any():
-        names = ", ".join(n for n, b in zip(skeleton.keypoints, broken, strict=True) if b)
-        raise BadRecord(f"person {person.person_id}: labelled but not a number: {names}")
+    for broken, what in (
+        (~np.isfinite(keypoints).all(axis=1), "not a number"),
+        ((np.abs(keypoints) >= LARGEST).any(axis=1), "on no photograph"),
+    ):
+        if (labelled & broken).any():
+            names = ", ".join(n for n, b in zip(skeleton.keypoints, labelled & broken, strict=True) if b)
+            raise BadRecord(f"person {person.person_id}: labelled but {what}: {names}")
     # a NaN that is merely unlabelled would still spoil a loss: NaN times weight 0 is NaN
     return np.where(labelled[:, None], keypoints, 0.0)
 
@@ -69,7 +89,7 @@ def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
     import tensorflow as tf
 
     try:
-        with Image.open(io.BytesIO(data)) as photograph:
+        with open_image(io.BytesIO(data)) as photograph:
             # MPO is a JPEG with further pictures behind it, which decoders pass over
             if photograph.format in ("JPEG", "MPO") and photograph.mode in ("RGB", "L"):
                 # A file cut in half has a whole header; and Pillow reads some damaged files that TensorFlow refuses.
@@ -86,7 +106,7 @@ def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
 
 def _pixels(data: bytes) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data)) as photograph:
+        with open_image(io.BytesIO(data)) as photograph:
             photograph.load()
             mode, rgb = photograph.mode, photograph.convert("RGB")
     except Exception as error:

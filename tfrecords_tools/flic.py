@@ -87,7 +87,7 @@ def read(path: Path, images: Path) -> tuple[list[tuple[str, Person]], int]:
     if not path.is_file():
         raise MsposeError(f"{path}: missing; give the folder that holds {MAT_NAME} and images/")
     examples = matlab.load(path, "examples", squeeze_me=True)
-    if examples is None or examples.dtype.names is None:
+    if getattr(getattr(examples, "dtype", None), "names", None) is None:
         raise MsposeError(f"{path}: no struct `examples`; expected FLIC's {MAT_NAME}")
     persons: list[tuple[str, Person]] = []
     left_out = 0

@@ -14,13 +14,13 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose import augment, geometry, pipeline, records, visualization
-from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
+from keras_mspose import geometry, pipeline, records, visualization
 from keras_mspose.errors import MsposeError
 from keras_mspose.result_file import check_writable, write_json
+from tfrecords_tools import sheets
 
-CROP = (192, 192)
-COLUMNS = 6
+EDGES = tuple(round(32 * 2 ** (k / 2)) for k in range(-2, 15))  # of the histograms: 16, 23, 32, ... 4096 pixels
+BAR = 12  # characters of a histogram's longest bar
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class SplitFacts:
         head_size_estimated: persons whose head size is the stand-in from neck and head top.
         without_reference: persons that the data set's metric cannot count.
         image_width, image_height, person_side: the last of the square about the labelled keypoints.
+        person_sides, image_sides: how many persons by that side, and photographs by their longer side, in classes that
+            reach from the number that names them to that of the next one.
     """
 
     persons: int
@@ -51,6 +53,8 @@ class SplitFacts:
     image_width: tuple[float, float, float]
     image_height: tuple[float, float, float]
     person_side: tuple[float, float, float]
+    person_sides: dict[str, int]
+    image_sides: dict[str, int]
 
 
 def inspect(folder: Path, *, sheet: Path | None = None, json_path: Path | None = None, persons: int = 24) -> dict:
@@ -87,8 +91,8 @@ def inspect(folder: Path, *, sheet: Path | None = None, json_path: Path | None =
         write_json(json_path, report)
     if persons:
         path = sheet or data.folder.resolve().with_name(f"{data.folder.resolve().name}.png")
-        visualization.save_png(path, contact_sheet(data, next(iter(found)), persons))
-        console.print(f"drawn as training sees them, left blue, right orange: {path}", highlight=False)
+        visualization.save_png(path, sheets.training_sheet(data, next(iter(found)), persons))
+        console.print(f"drawn as labelled and as training sees them: {path}", highlight=False, soft_wrap=True)
     return report
 
 
@@ -140,33 +144,22 @@ def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
         image_width=_spread(size[:, 0]),
         image_height=_spread(size[:, 1]),
         person_side=_spread(all_["side"][labelled > 1]),
+        person_sides=_histogram(all_["side"][labelled > 1]),
+        image_sides=_histogram(size[np.unique(all_["image_name"], return_index=True)[1]].max(axis=1)),
     )
 
 
-def contact_sheet(data: records.RecordSet, split: str, persons: int) -> np.ndarray:
-    """Persons of a split, evenly spread over it, augmented as by default, with their keypoints.
-
-    Returns:
-        uint8 RGB, captions are the photographs' names.
-    """
-    config = RunConfig(model=ModelConfig(input_size=CROP), data=DataConfig(augment=AugmentConfig(translation=0.05)))
-    step = max(1, data.persons(split) // persons)
-    wanted = tf.data.TFRecordDataset(data.files(split)).shard(step, 0).take(persons)
-    tiles = []
-    for number, record in enumerate(wanted):
-        person = records.parse(record, len(data.skeleton))
-        crop, target, colour = pipeline.augmented_crop(person, data, config, tf.constant([0, number], tf.int64))
-        crop = augment.change_colour(crop, colour).numpy()
-        # visibility 1, occluded, is drawn faint: draw_pose reads the third number as how opaque to draw
-        drawn = visualization.draw_pose(crop, target.numpy()[:, :3] * [1, 1, 0.5], data.skeleton)
-        tiles.append((drawn, person["image_name"].numpy().decode(errors="replace")))
-    return visualization.contact_sheet(tiles, COLUMNS)
-
-
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    values = values[np.isfinite(values)]
     if not len(values):
         return (0.0, 0.0, 0.0)
     return tuple(float(v) for v in np.percentile(values, (5, 50, 95)))
+
+
+def _histogram(values: np.ndarray) -> dict[str, int]:
+    """Counts by the class's lower edge; what lies beyond the outermost edges is in the outermost classes."""
+    counts, _ = np.histogram(np.clip(values, EDGES[0], EDGES[-1]), (*EDGES, np.inf))
+    return {str(edge): int(count) for edge, count in zip(EDGES, counts, strict=True)}
 
 
 def _print(data: records.RecordSet, found: dict[str, SplitFacts], console: Console) -> None:
@@ -194,6 +187,20 @@ def _print(data: records.RecordSet, found: dict[str, SplitFacts], console: Conso
         for name, counts in facts.joints.items():
             joints.add_row(name, *(f"{counts[c]:,}" for c in ("visible", "occluded", "unlabelled", "outside")))
         console.print(joints)
+        console.print(_sizes(split, facts))
+
+
+def _sizes(split: str, facts: SplitFacts) -> Table:
+    columns = (facts.person_sides, facts.image_sides)
+    filled = [i for i, edge in enumerate(EDGES) if any(counts[str(edge)] for counts in columns)]
+    table = Table("pixels", "persons, by their square", "photographs, by their longer side", title=f"split {split}")
+    for edge in EDGES[filled[0] : filled[-1] + 1] if filled else ():
+        bars = []
+        for counts in columns:
+            length = round(BAR * counts[str(edge)] / max(1, *counts.values()))
+            bars.append(f"{'#' * length:{BAR}} {counts[str(edge)]:,}")
+        table.add_row(f"from {edge}", *bars)
+    return table
 
 
 def _range(values: tuple[float, float, float]) -> str:

@@ -21,6 +21,8 @@ from keras_mspose.records import Person
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import head_sizes, photographs
 
+UNPACKED = 256 << 20  # bytes; the whole of MPII is 33 megabytes, and a megabyte of gzip can be a gigabyte
+
 T = TypeVar("T")
 
 
@@ -52,12 +54,20 @@ def entries(path: Path) -> list[Any]:
     if not path.is_file():
         raise MsposeError(f"{path}: no such file; expected MPII's annotation in the JSON form")
     try:
-        found = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        found = json.loads(_unpacked(path) if path.suffix == ".gz" else path.read_bytes())
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise MsposeError(f"{path}: not readable as JSON ({error}); download it again") from error
     if not isinstance(found, list):
         raise MsposeError(f"{path}: holds a {type(found).__name__}, expected a list with one dict a person")
     return found
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        text = file.read(UNPACKED + 1)
+    if len(text) > UNPACKED:
+        raise ValueError(f"more than {UNPACKED >> 20} megabytes when unpacked")
+    return text
 
 
 def each(path: Path, listed: list[Any], read_one: Callable[[Any, int], T]) -> list[T]:

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from keras_mspose import yaml_text
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import SKELETONS, Skeleton
 
@@ -34,9 +34,9 @@ def load(path: Path) -> Skeleton:
             f"{path}: no such skeleton file; expected a file {', '.join(SUFFIXES)}, or one of {', '.join(SKELETONS)}"
         )
     try:
-        data: Any = yaml.safe_load(path.read_bytes())  # JSON is YAML too
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MsposeError(f"{path}: not readable as YAML or JSON: {' '.join(str(error).split())}") from error
+        data: Any = yaml_text.load(path.read_bytes())  # JSON is YAML too
+    except (OSError, ValueError) as error:
+        raise MsposeError(f"{path}: not readable as YAML or JSON: {error}") from error
     if not isinstance(data, dict):
         raise MsposeError(f"{path}: holds a {type(data).__name__}, expected keys such as name and keypoints")
     try:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import masking
+from keras_mspose import masking, patches
 from keras_mspose.config import AugmentConfig
 from keras_mspose.skeleton import LSP14, Skeleton
 
@@ -31,9 +31,16 @@ def _numbers(skeleton: Skeleton = LSP14) -> tf.Tensor:
     return tf.random.stateless_uniform((BATCH, masking.numbers(skeleton)), (1, 2))
 
 
+def _paste(
+    crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, config: AugmentConfig, skeleton: Skeleton
+) -> tuple:
+    layer = masking.keypoint_patches(crops, targets, numbers, config, skeleton)
+    return patches.paste(crops, targets, [layer])
+
+
 def _masked(crops: np.ndarray, targets: np.ndarray, **settings: float) -> tuple[np.ndarray, np.ndarray]:
     config = AugmentConfig(patch_size=PATCH, **settings)
-    found = masking.mask_keypoints(tf.constant(crops), tf.constant(targets), _numbers(), config, LSP14)
+    found = _paste(tf.constant(crops), tf.constant(targets), _numbers(), config, LSP14)
     return tuple(part.numpy() for part in found)
 
 
@@ -85,7 +92,7 @@ def test_one_to_three_keypoints(settings: dict) -> None:
     targets = _people()
     targets[:, :, :2] = [(4 + 8 * (k % 7), 8 + 48 * (k // 7)) for k in range(14)]  # apart, with room between
     config = AugmentConfig(patch_size=0.08, **settings)
-    found, _ = masking.mask_keypoints(tf.constant(_crops()), tf.constant(targets), _numbers(), config, LSP14)
+    found, _ = _paste(tf.constant(_crops()), tf.constant(targets), _numbers(), config, LSP14)
     shown = _shown(found.numpy())
     # a patch moves all of its pixels by the same way
     ways = [{tuple(w) for w in (shown[b] - _shown(_crops())[b])[_moved(found.numpy())[b]]} for b in range(BATCH)]
@@ -117,7 +124,7 @@ def test_a_person_who_fills_the_crop_leaves_no_background(settings: dict) -> Non
     targets = _people()
     targets[:, :, :2] = [(8 + 16 * (k % 4), 8 + 16 * (k // 4)) for k in range(14)]
     config = AugmentConfig(patch_size=0.5, **settings)
-    crops, found = masking.mask_keypoints(tf.constant(_crops()), tf.constant(targets), _numbers(), config, LSP14)
+    crops, found = _paste(tf.constant(_crops()), tf.constant(targets), _numbers(), config, LSP14)
     np.testing.assert_array_equal(crops, _crops())
     np.testing.assert_array_equal(found, targets)
 
@@ -142,9 +149,9 @@ def test_the_share_of_crops_is_respected(key: str) -> None:
 def test_a_crop_is_masked_the_same_way_in_any_batch() -> None:
     config = AugmentConfig(mask_keypoints=0.7, copy_keypoints=0.7)
     crops, targets, numbers = tf.constant(_crops()), tf.constant(_people()), _numbers()
-    whole = masking.mask_keypoints(crops, targets, numbers, config, LSP14)
+    whole = _paste(crops, targets, numbers, config, LSP14)
     for part in (slice(0, 1), slice(5, 9)):
-        again = masking.mask_keypoints(crops[part], targets[part], numbers[part], config, LSP14)
+        again = _paste(crops[part], targets[part], numbers[part], config, LSP14)
         for a, b in zip(again, whole, strict=True):
             np.testing.assert_array_equal(a, b[part])
 
@@ -153,6 +160,6 @@ def test_skeletons_of_two_points_and_without_limbs_are_masked_too() -> None:
     skeleton = Skeleton("ends", ("tip", "root"))
     targets = tf.constant(_people()[:, :2])
     config = AugmentConfig(mask_keypoints=1.0, copy_keypoints=1.0)
-    crops, found = masking.mask_keypoints(tf.constant(_crops()), targets, _numbers(skeleton), config, skeleton)
+    crops, found = _paste(tf.constant(_crops()), targets, _numbers(skeleton), config, skeleton)
     assert _moved(crops.numpy()).any(axis=(1, 2)).mean() > 0.8
     assert set(np.unique(found[..., 2])) == {1.0, 2.0}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import occluders
+from keras_mspose import occluders, patches
 from keras_mspose.config import AugmentConfig
 
 HEIGHT, WIDTH = 48, 64
@@ -26,7 +26,8 @@ def _occluded(crops: np.ndarray, numbers: np.ndarray | None = None, **settings: 
     drawn = tf.random.stateless_uniform((BATCH, occluders.NUMBERS), (1, 2)) if numbers is None else numbers
     config = AugmentConfig(**{"occluders": 1.0, **settings})
     targets = np.tile(np.float32([[10, 20, 2, 9], [50, 20, 2, 9]]), (len(drawn), 1, 1))
-    found = occluders.occlude(tf.constant(crops[: len(drawn)]), tf.constant(targets), tf.constant(drawn), config)
+    layer = occluders.occluding_patches((HEIGHT, WIDTH), tf.constant(drawn), config)
+    found = patches.paste(tf.constant(crops[: len(drawn)]), tf.constant(targets), [layer])
     return (found[0].numpy()[..., :2].astype(int) - 1) // 3, found[1].numpy()
 
 

@@ -41,7 +41,7 @@ def test_every_pixel_is_its_own_or_its_patchs(seed: int, count: int) -> None:
     shift = (move[..., 1] * WIDTH + move[..., 0]) * pasted
     rows = patches.span(tf.constant(first[..., 1]), tf.constant(length[..., 1]), HEIGHT) * shift[..., None]
     columns = patches.span(tf.constant(first[..., 0]), tf.constant(length[..., 0]), WIDTH)
-    found, _ = patches.paste(tf.constant(crops), tf.zeros((3, 1, 4)), rows, columns)
+    found, _ = patches.paste(tf.constant(crops), tf.zeros((3, 1, 4)), [patches.Layer(rows, columns)])
     np.testing.assert_array_equal(found, expected)
 
 
@@ -58,6 +58,22 @@ def test_covered_keypoints_are_occluded_and_nothing_else_changes() -> None:
     rows, columns = np.zeros((1, 1, HEIGHT), np.float32), np.zeros((1, 1, WIDTH), np.float32)
     rows[..., :4], columns[..., :4] = 5, 1  # the corner of 4 x 4 pixels shows what is 5 pixels to its right
     crops = tf.zeros((1, HEIGHT, WIDTH, 3), tf.uint8)
-    _, found = patches.paste(crops, tf.constant([targets], tf.float32), tf.constant(rows), tf.constant(columns))
+    layer = patches.Layer(tf.constant(rows), tf.constant(columns))
+    _, found = patches.paste(crops, tf.constant([targets], tf.float32), [layer])
     np.testing.assert_array_equal(found[0, :, 2], [1, 2, 0, 1, 2, 2, 2])
     np.testing.assert_array_equal(np.delete(found[0], 2, axis=-1), np.delete(np.float32(targets), 2, axis=-1))
+
+
+def test_later_layers_lie_over_earlier_ones_and_show_the_crop_as_it_was() -> None:
+    crops = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint16).reshape(1, HEIGHT, WIDTH, 3).astype(np.uint8)
+
+    def layer(first: int, last: int, by: int) -> patches.Layer:
+        rows, columns = np.zeros((1, 1, HEIGHT), np.float32), np.zeros((1, 1, WIDTH), np.float32)
+        rows[..., first:last], columns[..., first:last] = by, 1
+        return patches.Layer(tf.constant(rows), tf.constant(columns))
+
+    found, _ = patches.paste(tf.constant(crops), tf.zeros((1, 1, 4)), [layer(0, 6, 5), layer(4, 8, 9)])
+    expected = crops.copy()
+    expected[:, :6, :6] = crops[:, :6, 5:11]
+    expected[:, 4:8, 4:8] = crops[:, 4:8, 13:17]
+    np.testing.assert_array_equal(found, expected)

@@ -48,6 +48,9 @@ def test_counts_are_those_of_the_persons(folder: Path, tmp_path: Path, capsys: p
     assert (train["without_reference"], val["without_reference"]) == (0, 1)
     assert val["image_width"] == [40, 40, 40] and val["image_height"] == [30, 30, 30]
     assert val["person_side"] == pytest.approx([1.25 * 13] * 3)
+    assert {k: v for k, v in val["person_sides"].items() if v} == {"16": 1}  # 16.25 pixels
+    assert {k: v for k, v in train["image_sides"].items() if v} == {"32": 2}  # 40 pixels, each photograph once
+    assert sum(train["person_sides"].values()) == 3
     assert "head_top" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.png"))
 
@@ -55,7 +58,7 @@ def test_counts_are_those_of_the_persons(folder: Path, tmp_path: Path, capsys: p
 def test_persons_are_drawn_beside_the_folder(folder: Path) -> None:
     assert cli.main(["inspect", str(folder), "--persons", "2"]) == 0
     sheet = cv2.imread(str(folder.with_name("records.png")))
-    assert sheet.shape[1] > 2 * 192
+    assert sheet.shape[1] > 4 * 192  # two persons, each as labelled and as training sees them
     colours = sheet.reshape(-1, 3)[:, ::-1]
     for side in ((0, 114, 178), (230, 159, 0)):
         assert (colours == side).all(axis=1).any()

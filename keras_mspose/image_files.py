@@ -1,0 +1,41 @@
+"""Which image files are read: their formats, and how large they may be. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+# A few hundred bytes can declare any size, and decoding asks for the memory first: 80 megapixels are 240 MB.
+MAX_PIXELS = 80_000_000
+# Pillow opens more, by their content whatever the name; some of them by starting other programs. JPEG has MPO in it.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+
+# above 89 megapixels, on standard error; here such files are refused
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image file; nothing is decoded yet.
+
+    Raises:
+        ValueError: the image is larger than `MAX_PIXELS`.
+        Exception: of many types, from Pillow: no image, of another format, or damaged.
+    """
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    if reason := too_large(*image.size):
+        image.close()
+        raise ValueError(reason)
+    return image
+
+
+def too_large(width: int, height: int) -> str | None:
+    """Why a photograph of this declared size is not decoded, or None where it may be."""
+    if width * height <= MAX_PIXELS:
+        return None
+    return f"declares {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels"
