@@ -7,6 +7,7 @@ encoded photograph. Coordinates are 0-based photograph pixels, the pixel's centr
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -292,11 +293,35 @@ def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None
         ) from error
 
 
+def whole_records(path: Path, most: int | None = None) -> tuple[int, bool]:
+    """How many records a file holds by the lengths that it declares, and whether nothing is left over behind them.
+
+    Only those may be read: TensorFlow ends the process over a length that no memory holds.
+
+    Args:
+        most: look at no more than so many; then all is well as far as that.
+    """
+    count, at = 0, 0
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        while at < size and count != most:
+            file.seek(at)
+            # 8 bytes of length, 4 of its checksum, the record, 4 of its checksum
+            head = file.read(8)
+            at += 16 + int.from_bytes(head, "little")
+            if len(head) < 8 or at > size:
+                return count, False
+            count += 1
+    return count, True
+
+
 def _check_first_record(path: Path, keypoints: int) -> None:
     import tensorflow as tf
 
     if not path.is_file():
         raise MsposeError(f"{path}: named in {INDEX_NAME} but missing; convert again")
+    if whole_records(path, most=1) == (0, False):
+        raise MsposeError(f"{path}: not a readable TFRecord file (its first record is cut short); convert again")
     try:
         example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(path)))).numpy())
     except StopIteration:

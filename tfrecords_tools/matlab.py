@@ -16,7 +16,7 @@ from typing import Any
 
 from keras_mspose.errors import MsposeError
 
-MEMORY = 4 << 30  # bytes for the reader; all of MPII takes half a gigabyte
+MEMORY = 2 << 30  # bytes for the reader; all of MPII takes half a gigabyte
 SECONDS = 600
 READER = "tfrecords_tools.matlab_reader"
 
@@ -37,8 +37,11 @@ def load(path: Path, variable: str, **how: Any) -> Any:
         done = subprocess.run(command, capture_output=True, env=environment, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
         raise MsposeError(f"{path}: not read after {SECONDS} seconds; download it again") from error
-    if done.returncode == 0:
-        return pickle.loads(done.stdout)
     why = done.stderr.decode(errors="replace").strip().splitlines()
     said = why[-1] if why and done.returncode > 0 else f"its reader broke down, exit code {done.returncode}"
+    if done.returncode == 0:
+        try:
+            return pickle.loads(done.stdout)
+        except (EOFError, pickle.UnpicklingError) as error:
+            said = str(error)
     raise MsposeError(f"{path}: not a readable MATLAB file ({said}); download it again")

@@ -158,7 +158,8 @@ def _read_shard(
         return
     if digest != shard["sha256"]:
         yield finding("files", f"altered: SHA-256 is not the one in {records.INDEX_NAME}")
-    source = tf.data.TFRecordDataset(str(path))
+    whole, nothing_left = records.whole_records(path)
+    source = tf.data.TFRecordDataset(str(path)).take(whole)
     looked = iter(source.map(_look(len(data.skeleton)), tf.data.AUTOTUNE, deterministic=True).prefetch(16))
     number = 0
     while True:
@@ -167,8 +168,8 @@ def _read_shard(
         except StopIteration:
             break
         except tf.errors.DataLossError:
-            yield finding("files", f"cut short or altered behind record {number} of {shard['persons']}")
-            return
+            nothing_left = False
+            break
         except UnicodeDecodeError:  # TensorFlow's message holds the record's bytes
             yield finding("records", NO_EXAMPLE, number)
         except tf.errors.InvalidArgumentError as error:
@@ -179,7 +180,9 @@ def _read_shard(
             yield from (persons.finding(kind, -1, what) for kind, what in faults)
         number += 1
         step()
-    if number != shard["persons"]:
+    if not nothing_left:
+        yield finding("files", f"cut short or altered behind record {number} of {shard['persons']}")
+    elif number != shard["persons"]:
         yield finding("files", f"holds {number} records, {records.INDEX_NAME} counts {shard['persons']}")
 
 

@@ -195,11 +195,15 @@ def test_shards(count: int, copied: Path, damage: Any, refused_or_read: Callable
 
 
 def test_a_record_that_declares_more_than_there_is(copied: Path, refused_or_read: Callable) -> None:
-    """The checksum of the length is right: written so, not damaged."""
+    """The checksum of the length is right: written so, not damaged. TensorFlow alone would end the process."""
     shard = next(copied.glob("val-*.tfrecord"))
+    whole = shard.read_bytes()
     for length, checksum in ((1 << 40, 0xE46B3DAA), (1 << 62, 0x00F0857F)):
-        shard.write_bytes(struct.pack("<QI", length, checksum) + bytes(100))
-        assert not refused_or_read(read_again(copied), length)
+        for before in (b"", whole):
+            shard.write_bytes(before + struct.pack("<QI", length, checksum) + bytes(100))
+            assert not refused_or_read(read_again(copied), length)
+            found = verification.verify(RecordSet.load(copied), Console(quiet=True))[1]
+            assert f"cut short or altered behind record {4 if before else 0} of 4" in [f.what for f in found]
 
 
 @times(15, 150)
