@@ -1,7 +1,7 @@
 """Keypoint masking: keypoints covered by background, and keypoints that appear twice.
 
 From section 3.4 of Ke, Chang, Qi and Lyu, *Multi-Scale Structure-Aware Network for Human Pose Estimation*, ECCV 2018.
-What the paper says: two kinds of training samples are made. In the first, a patch of background is pasted over a
+What it proposes, in short: two kinds of training samples are made. In the first, a patch of background is pasted over a
 keypoint, so that the network has to find an occluded keypoint by what it sees around it. In the second, a patch about a
 keypoint is pasted on the background, as if another person stood there, so that the network has to tell the right one of
 two equal places by the rest of the body. The whole network is fine-tuned with such samples at the end of its training.

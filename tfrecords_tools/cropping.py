@@ -60,7 +60,8 @@ def cut(person: Person, photograph: Image.Image, crop: Crop) -> tuple[Person, Im
     if scale == 1.0:
         image = photograph.crop(tuple(round(edge) for edge in region))
     else:
-        image = photograph.resize(size, Image.Resampling.HAMMING, box=region)
+        # Of Pillow's filters the quickest, BOX and HAMMING, move what they show by up to 0.15 pixels near scale 1.
+        image = photograph.resize(size, Image.Resampling.BICUBIC, box=region)
     return _moved(person, left, top, scale), image
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from keras_mspose import augment, geometry, pipeline, records, resample, visualization
+from keras_mspose import geometry, pipeline, records, resample, visualization
 from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
 
@@ -31,9 +31,8 @@ def training_sheet(data: records.RecordSet, split: str, persons: int) -> np.ndar
         person = records.parse(record, len(data.skeleton))
         center, side = pipeline.person_box(person, config.data.box)
         labelled = _drawn(*_seen(person, center, side), data.skeleton)
-        crop, target, colour = pipeline.augmented_crop(person, data, config, tf.constant([0, number], tf.int64))
-        crop = augment.change_colour(crop, colour).numpy()
-        tiles.append((_beside(labelled, _drawn(crop, target.numpy(), data.skeleton)), _name(person)))
+        crop, target = pipeline.as_trained(person, data, config, tf.constant([0, number], tf.int64))
+        tiles.append((_beside(labelled, _drawn(crop.numpy(), target.numpy(), data.skeleton)), _name(person)))
     return _under_legend(tiles, "as labelled | as training sees them")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -50,9 +50,14 @@ def test_by_hand() -> None:
     assert (found.head_size, found.area) == (6, 100)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
+@example(x=20.0, y=20.0, dx=0.0, dy=0.0, side=97.0)  # a scale just below 1
 @given(
-    st.floats(20, WIDTH - 21), st.floats(20, HEIGHT - 21), st.floats(-15, 15), st.floats(-15, 15), st.floats(60, 500)
+    x=st.floats(20, WIDTH - 21),
+    y=st.floats(20, HEIGHT - 21),
+    dx=st.floats(-15, 15),
+    dy=st.floats(-15, 15),
+    side=st.floats(60, 500),
 )
 def test_the_dot_is_where_the_keypoint_is(x: float, y: float, dx: float, dy: float, side: float) -> None:
     found, image = cut(person(x, y, (x + dx, y + dy, side)), dot(x, y), Crop(96))

@@ -1,0 +1,141 @@
+"""Resampling of an image to a crop: smoothed where the crop's pixels are larger, then bilinear. The slowest of the
+pipeline's own work, so that XLA compiles it.
+
+The arithmetic is of integers: compiled or not, on any machine, the same image gives the same crop.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+import tensorflow as tf
+
+POSITION_BITS = 16  # of a position's fraction
+WEIGHT_BITS = 11  # of a bilinear weight: two of them and a grey level fit in 30 bits
+BLUR_BITS = 6  # of a smoothing weight: with a grey level and two bits of its fraction they fit in 16
+# Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape.
+LENGTHS = tuple(pixels for n in range(13, 28) for pixels in (2**n, 3 * 2 ** (n - 1)))
+FAR = 2.0**13  # pixels beyond every image, as those are of a size with the crop; further away int32 would overflow
+
+
+def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
+    """Resample an image to a crop.
+
+    Where a crop pixel spans s > 1 image pixels, each pixel is first averaged with its neighbours, weighted by a
+    triangle of half-width s, as Pillow's and `tf.image.resize`'s anti-aliasing have it. That does for s up to 2.
+
+    Args:
+        image: (h, w, 3) uint8.
+        positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
+        crop_size: (H, W), at most 2,000 each.
+        compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
+
+    Returns:
+        (H, W, 3) uint8; black beyond the image.
+    """
+    size = tf.shape(image)[:2]
+    fixed, weight, length = _prepare(positions, size)
+    height, width = tf.unstack(size)
+    pixels = tf.reshape(image, [-1])
+    smooth = _smooth_compiled if compiled else _smooth
+    resample = _bilinear_compiled(crop_size) if compiled else partial(_bilinear, crop_size)
+
+    def smoothed() -> tf.Tensor:
+        rows = tf.pad(pixels, [[0, length + 6 * width + 6 - tf.size(pixels)]])
+        return smooth(*(tf.slice(rows, [3 * row * width], [length + 6]) for row in range(3)), weight)
+
+    pixels = tf.cond(weight > 0, smoothed, lambda: tf.pad(pixels, [[0, length - tf.size(pixels)]]))
+    return tf.ensure_shape(resample(pixels, height, width, tf.minimum(weight, 1), fixed), (*crop_size, 3))
+
+
+def _prepare(positions: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The numbers of one image.
+
+    Returns:
+        Positions (2, 3) in 2^-16 pixels, the smoothing weight of a neighbour () in 1/64, and () how many bytes to make
+        the pixels.
+    """
+    across = tf.math.rsqrt(tf.reduce_sum(positions[:, :2] ** 2) / 2)  # 1 / s
+    beside = tf.maximum(1 - across, 0)  # the triangle's height one pixel beside its middle, which is 1
+    weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
+    weight = tf.where(tf.reduce_min(size) > 2, weight, 0)
+    fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
+    lengths = tf.constant(LENGTHS)
+    length = tf.reduce_min(tf.where(lengths >= tf.reduce_prod(size), lengths, LENGTHS[-1]))
+    return tf.cast(tf.round(fixed), tf.int32), weight, 3 * length
+
+
+def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """The weighted mean of each pixel of a row with its eight neighbours.
+
+    Args:
+        above, here, below: (n + 6,) uint8, the same pixels from one row, from the next and from the one after on. XLA
+            has no fast way of its own to take them from one array where the rows' length is not known beforehand.
+        weight: () of either neighbour, across and down, in 1/64.
+
+    Returns:
+        (n,) uint8. The first is the mean about the second pixel of `here`, as the first has no eight neighbours.
+    """
+    side = tf.cast(weight, tf.uint16)
+    middle = 2**BLUR_BITS - 2 * side
+
+    def across(row: tf.Tensor) -> tf.Tensor:
+        row = tf.cast(row, tf.uint16)
+        mean = (row[:-6] + row[6:]) * side + row[3:-3] * middle
+        return tf.bitwise.right_shift(mean + 8, tf.constant(4, tf.uint16))
+
+    mean = (across(above) + across(below)) * side + across(here) * middle
+    return tf.cast(tf.bitwise.right_shift(mean + 128, tf.constant(8, tf.uint16)), tf.uint8)
+
+
+def _bilinear(
+    crop_size: tuple[int, int],
+    pixels: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    border: tf.Tensor,
+    positions: tf.Tensor,
+) -> tf.Tensor:
+    """Bilinear sampling.
+
+    Args:
+        crop_size: (H, W).
+        pixels: (n,) uint8, an image's rows one after the other, from the pixel border, border on.
+        height, width: () of the image.
+        border: () width of the rim that has no pixels; those within stand in for them.
+        positions: (2, 3) int32 transform from crop pixels to the image's, in 2^-16 pixels.
+
+    Returns:
+        (H, W, 3) uint8; black beyond the image.
+    """
+    across = tf.range(crop_size[1])[None, :]
+    down = tf.range(crop_size[0])[:, None]
+    x, y = (row[0] * across + row[1] * down + row[2] for row in tf.unstack(positions))
+    one = 2**WEIGHT_BITS
+
+    def taps(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Index and weight of the pixel before a position and of the one behind it."""
+        first = tf.bitwise.right_shift(position, POSITION_BITS)
+        share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
+        return [
+            (tf.clip_by_value(i, border, length - 1 - border) - border, tf.where((i >= 0) & (i < length), weight, 0))
+            for i, weight in ((first, one - share), (first + 1, share))
+        ]
+
+    colours = tf.reshape(pixels, [-1, 3])
+    total = tf.constant(one * one // 2)
+    for row, of_row in taps(y, height):
+        for column, of_column in taps(x, width):
+            colour = tf.cast(tf.gather(colours, row * width + column), tf.int32)
+            total += colour * (of_row * of_column)[..., None]
+    return tf.cast(tf.bitwise.right_shift(total, 2 * WEIGHT_BITS), tf.uint8)
+
+
+_bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)
+_smooth_compiled = tf.function(_smooth, [_bytes, _bytes, _bytes, _number], autograph=False, jit_compile=True)
+
+
+@lru_cache
+def _bilinear_compiled(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
+    signature = [_bytes, _number, _number, _number, tf.TensorSpec((2, 3), tf.int32)]
+    return tf.function(partial(_bilinear, crop_size), signature, autograph=False, jit_compile=True)
