@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.update(MALLOC)
     import_tensorflow()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     with tempfile.TemporaryDirectory() as scratch:
         folders = write_records(options, Path(scratch))
         sizes = {name: describe(folder) for name, folder in folders.items()}
