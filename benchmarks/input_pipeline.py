@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,13 +49,13 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=320, help="records of each kind (default 320)")
     parser.add_argument("--margin", type=float, default=1.5, help="of the person crops (default 1.5)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each way in each round")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each way in each round")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="to measure on")
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()
     os.environ.update(MALLOC)
     import_tensorflow()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     with tempfile.TemporaryDirectory() as scratch:
         folders = write_records(options, Path(scratch))
         sizes = {name: describe(folder) for name, folder in folders.items()}
