@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=320, help="records of each kind (default 320)")
     parser.add_argument("--margin", type=float, default=1.5, help="of the person crops (default 1.5)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each way in each round")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each way in each round")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="to measure on")
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()

