@@ -1,7 +1,7 @@
 """Conversions that stop half way: what is finished stays, the same call goes on, and the bytes are the same."""
 
-import multiprocessing
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,22 +119,16 @@ def test_two_at_once_are_refused(stopped: Path, make) -> None:
     assert make.made == list(range(32, 64))
 
 
-def _hold(lock: str, held) -> None:
-    with FileLock(lock):
-        held.set()
-        time.sleep(60)
-
-
 def test_the_lock_of_a_killed_process_is_none(stopped: Path, make, whole) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    held = spawn.Event()
-    process = spawn.Process(target=_hold, args=(str(stopped.with_name("out.partial") / "lock"), held), daemon=True)
-    process.start()
-    assert held.wait(30)
-    with pytest.raises(MsposeError, match="another process is converting"):
-        write(stopped, make)
-    process.kill()
-    process.join()
+    lock = str(stopped.with_name("out.partial") / "lock")
+    hold = (
+        f"import time, filelock\nwith filelock.FileLock({lock!r}):\n    print('held', flush=True)\n    time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(MsposeError, match="another process is converting"):
+            write(stopped, make)
+        process.kill()
     write(stopped, make)
     assert content(stopped) == whole
 
