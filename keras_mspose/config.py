@@ -142,7 +142,7 @@ class TrainingConfig:
         val_persons: the first so many persons are measured after each epoch; all where null.
         keep_checkpoints: resumable checkpoints kept.
         start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
-            ones where null.
+            ones where null. `input_size` may differ: most of a training can go over small crops, four times as fast.
     """
 
     epochs: Positive = 100

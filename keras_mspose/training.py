@@ -12,6 +12,7 @@ import csv
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -241,9 +242,10 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
 
 
 def _take_weights(model: keras.Model, facts: Facts, source: Path) -> None:
-    """Begin with another run's weights; the optimizer and the schedule begin anew."""
+    """Begin with another run's weights, of crops of any size; the optimizer and the schedule begin anew."""
     other, theirs = saved_model.load(source)
-    if theirs.skeleton.keypoints != facts.skeleton.keypoints or theirs.config.model != facts.config.model:
+    same_size = replace(theirs.config.model, input_size=facts.config.model.input_size)
+    if theirs.skeleton.keypoints != facts.skeleton.keypoints or same_size != facts.config.model:
         raise MsposeError(
             f"training.start_from {source}: another network or skeleton ({theirs.config.model}, "
             f"{theirs.skeleton.name}); expected {facts.config.model}, {facts.skeleton.name}"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -156,9 +157,10 @@ def test_a_run_of_an_earlier_version_goes_on(records: Path, tmp_path: Path) -> N
 def test_a_run_can_start_from_another(records: Path, tmp_path: Path) -> None:
     data = RecordSet.load(records)
     training.train(_config(epochs=1), data, tmp_path / "first")
-    # other persons' order, and next to no learning: what was learned before is still there
+    # other persons' order, crops of another size, and next to no learning: what was learned before is still there
     frozen = {"epochs": 1, "start_from": str(tmp_path / "first"), "learning_rate": 1e-12, "seed": 5}
-    training.train(_config(**frozen), data, tmp_path / "second")
+    config = _config(**frozen)
+    training.train(replace(config, model=replace(config.model, input_size=(32, 48))), data, tmp_path / "second")
     a, b = (saved_model.load(tmp_path / name)[0] for name in ("first", "second"))
     for mine, its in zip(a.trainable_variables, b.trainable_variables, strict=True):
         np.testing.assert_allclose(mine, its, atol=1e-6)
