@@ -47,12 +47,13 @@ def add_commands(add: Add) -> None:
     score.add_argument(
         "--truth", type=Path, help="detections_our_format.mat, or COCO annotation; none where our .json holds its own"
     )
-    score.add_argument(
-        "--protocol", choices=("mpii", "bearpaw", "hrnet"), default="mpii", help="whose rules (default mpii)"
-    )
+    score.add_argument("--protocol", choices=("mpii", "bearpaw", "hrnet"), help="whose rules of PCKh (default mpii)")
     score.add_argument("--all-protocols", action="store_true", help="all of them, and where they differ")
-    score.add_argument("--threshold", type=float, default=0.5, help="in head sizes (default 0.5)")
+    score.add_argument("--threshold", type=float, help="in reference lengths (default 0.5 head sizes, 0.2 torsos)")
     score.add_argument("--first-pixel", type=int, choices=(0, 1), help="from where the predictions count pixels")
+    score.add_argument(
+        "--between", nargs=2, metavar="KEYPOINT", help="of our .json: PCK over the distance of these two keypoints"
+    )
     score.add_argument("--visibility", type=Path, help="mpii_annotations.json.gz, for the paper's occlusion experiment")
     score.add_argument("--json", type=Path, help="write the figures at full precision")
 
@@ -107,6 +108,7 @@ def _score(options: argparse.Namespace) -> None:
         all_protocols=options.all_protocols,
         threshold=options.threshold,
         first_pixel=options.first_pixel,
+        between=options.between,
         visibility=visibility,
         json_path=options.json,
     )

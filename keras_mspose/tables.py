@@ -23,7 +23,7 @@ def print_accuracy(found: Accuracy, title: str) -> None:
     name = f"{found.metric}@{found.threshold:g}"
     counted = f"{found.persons['counted']} of {found.persons['all']} persons counted"
     table = Table(title=f"{name}, {title} ({counted})", title_justify="left")
-    for column in (*found.groups, "Total", "Mean"):
+    for column in (*found.groups, "Total, pooled", "Mean of joints"):
         table.add_column(column, justify="right")
     table.add_row(*(_percent(v) for v in (*found.groups.values(), found.weighted_mean, found.mean)))
     console.print(table)
@@ -50,7 +50,7 @@ def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
 
 def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
     """One row a supervised head, so that one sees what each scale, each stack and the regression reach."""
-    table = Table("head", "Mean", "Total", title="every supervised head", title_justify="left")
+    table = Table("head", "Mean of joints", "Total, pooled", title="every supervised head", title_justify="left")
     for name, found in heads.items():
         mark = " (the answer)" if name == answer else ""
         table.add_row(name + mark, _percent(found.mean), _percent(found.weighted_mean))
@@ -59,7 +59,9 @@ def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
 
 def print_choices(choices: dict[tuple[str, bool], Accuracy]) -> None:
     """One row a way of reading heatmaps, with its gain over the plainest: the peak's pixel, without flip test."""
-    table = Table("decoding", "flip test", "Mean", "gain", title="reading the same heatmaps", title_justify="left")
+    table = Table(
+        "decoding", "flip test", "Mean of joints", "gain", title="reading the same heatmaps", title_justify="left"
+    )
     plainest = choices["argmax", False].mean
     for (decoding, flip), found in choices.items():
         table.add_row(decoding, "yes" if flip else "no", _percent(found.mean), f"{found.mean - plainest:+.2f}")

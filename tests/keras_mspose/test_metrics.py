@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.heatmaps import decode, render
-from keras_mspose.metrics import accuracy, normalised_distances
+from keras_mspose.metrics import accuracy, area_under_curve, curve, normalised_distances, reference_between
 from keras_mspose.skeleton import LSP14, MPII16, Skeleton
 
 FACE = Skeleton(
@@ -71,6 +72,40 @@ def test_a_predicted_nan_is_wrong() -> None:
     found = accuracy(normalised_distances(predicted, truth, reference), FACE, "pckh")
     assert (found.joints["nose"], found.joints["right_eye"]) == (50, 100)
     assert found.counts == {"nose": 2, "left_eye": 2, "right_eye": 1, "hat": 2}
+
+
+def test_area_under_the_curve_by_hand() -> None:
+    assert area_under_curve(np.array([[0.0, 0.0]])) == pytest.approx(100)
+    assert area_under_curve(np.array([[0.0, 9.0]])) == pytest.approx(50)
+    # right from 0.25 on: 25 whole steps of 0.01, and half of the step that leads there
+    assert area_under_curve(np.array([[0.25, 0.25]])) == pytest.approx(100 * 25.5 / 50)
+    assert area_under_curve(np.array([[0.25, 0.25]]), strict=True) == pytest.approx(100 * 24.5 / 50)
+    assert np.isnan(area_under_curve(np.full((2, 2), np.nan)))
+
+
+def test_the_curve_passes_through_the_accuracy_at_each_threshold() -> None:
+    rng = np.random.default_rng(0)
+    found = rng.integers(0, 60, (50, 16)) / 100  # many exactly on a threshold
+    for strict in (False, True):
+        shares = [accuracy(found, MPII16, "pckh", t, strict=strict).weighted_mean for t in np.arange(51) / 100]
+        area = 2 * np.trapezoid(shares, np.arange(51) / 100)
+        assert area_under_curve(found[:, MPII16.scored_indices], strict=strict) == pytest.approx(area, abs=1e-9)
+
+
+def test_a_curve_by_hand() -> None:
+    distances = np.array([[0.1, 0.3], [np.nan, 9.0]])
+    np.testing.assert_allclose(curve(distances, np.array([0, 0.1, 0.3, 0.5])), [0, 100 / 3, 200 / 3, 200 / 3])
+    np.testing.assert_allclose(curve(distances, np.array([0.1, 0.3]), strict=True), [0, 100 / 3])
+    assert np.isnan(curve(np.full((2, 2), np.nan), np.array([0.5]))).all()
+
+
+def test_pck_over_any_two_keypoints() -> None:
+    truth = np.array(
+        [[[0, 0, 2], [3, 4, 1], [9, 9, 2], [0, 0, 0]], [[0, 0, 2], [3, 4, 0], [9, 9, 2], [0, 0, 2]]], float
+    )
+    np.testing.assert_allclose(reference_between(truth, FACE, ("nose", "left_eye")), [5, 0])
+    with pytest.raises(MsposeError, match="chin: no keypoint of face, which has nose"):
+        reference_between(truth, FACE, ("nose", "chin"))
 
 
 @pytest.mark.parametrize(("skeleton", "metric", "threshold"), [(LSP14, "pck", 0.2), (MPII16, "pckh", 0.5)])
