@@ -13,7 +13,7 @@ def add_commands(add: Add) -> None:
     evaluate = add(
         "evaluate",
         "Measure a network on a split: per joint, per group, and every supervised head.",
-        "mspose evaluate runs/lsp --data data/lsp --flip --json accuracy.json",
+        "mspose evaluate runs/lsp --data data/lsp --flip --json accuracy.json --report report",
         _evaluate,
     )
     evaluate.add_argument("model", type=Path, help="run folder, .keras file, or lsp14-small")
@@ -29,13 +29,26 @@ def add_commands(add: Add) -> None:
         "--looks", type=int, default=1, help="passes, each over a box about what the one before found (default 1)"
     )
     evaluate.add_argument(
-        "--choices", action="store_true", help="also every decoding, with and without the flip test, and their gain"
+        "--choices",
+        action="store_true",
+        help="also every decoding, with and without flip test and scales, and their gain",
     )
-    evaluate.add_argument("--batch", type=int, default=16)
+    evaluate.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="SIZE",
+        help="average over crops that show the person in these sizes, such as 0.9 1 1.1 (default 1)",
+    )
+    evaluate.add_argument("--persons", type=int, help="the first so many alone")
+    evaluate.add_argument("--batch", type=int, default=16, help="persons at a time (default 16)")
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
     evaluate.add_argument(
         "--predictions", type=Path, help="write every person's keypoints in photograph pixels, with the truth, as JSON"
     )
+    evaluate.add_argument("--report", type=Path, help="folder to make: a page with charts and persons, PNG files, JSON")
+    evaluate.add_argument("--overwrite", action="store_true", help="replace an earlier report")
 
     score = add(
         "score",
@@ -82,10 +95,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         split=options.split,
         box=options.box,
         flip=options.flip,
+        scales=tuple(options.scales),
         looks=options.looks,
+        persons=options.persons,
         batch_size=options.batch,
         json_path=options.json,
         predictions_path=options.predictions,
+        report_path=options.report,
+        overwrite=options.overwrite,
         choices=options.choices,
     )
 

@@ -47,6 +47,10 @@ class Accuracy:
     persons: dict[str, int]
     auc: float
 
+    def scored(self, skeleton: Skeleton) -> int:
+        """How many labelled keypoints the totals count."""
+        return sum(self.counts[skeleton.keypoints[i]] for i in skeleton.scored_indices)
+
     def to_dict(self) -> dict:
         """JSON-ready form, percentages at full precision; a keypoint that was never counted is None."""
 

@@ -73,6 +73,7 @@ def write_predictions(path: Path, found: Evaluation, data: RecordSet) -> None:
     about = {
         "format": FORMAT,
         **{"data": data.name, "split": found.split, "box": found.box, "flip": found.flip, "looks": found.looks},
+        "scales": list(found.scales),
         **{"metric": data.metric, "skeleton": data.skeleton.to_dict()},
     }
     write_text(path, json.dumps(about)[:-1] + ', "persons": [\n' + ",\n".join(persons) + "\n]}\n")

@@ -109,7 +109,7 @@ def _by_protocols(
     report = scores[protocol or "mpii"].to_dict()
     if all_protocols:
         report["protocols"] = {name: one.to_dict() for name, one in scores.items()}
-        _print_protocols(scores)
+        tables.print_protocols(scores)
     return report
 
 
@@ -187,17 +187,6 @@ def _print_score(found: Score, predictions: Path) -> None:
     tables.print_accuracy(found.accuracy, title)
     figures = f"PCKh@0.1 {found.at_tenth:.2f}; area under the curve {found.accuracy.auc:.2f}"
     console.print(f"mean by {found.protocol}: {found.mean:.2f}; {figures}")
-
-
-def _print_protocols(scores: dict[str, Score]) -> None:
-    table = Table("protocol", "Head", "quoted mean", "unweighted", "pooled", "PCKh@0.1", 'its "0.1"')
-    for name, one in scores.items():
-        found = one.accuracy
-        values = (found.groups["Head"], one.mean, found.mean, found.weighted_mean, one.at_tenth, one.called_tenth)
-        table.add_row(name, *(f"{v:.2f}" for v in values))
-    console.print(table)
-    for name in scores:
-        console.print(f"{name}: {PROTOCOLS[name].rules}")
 
 
 def _print_coco(report: dict[str, Any], predictions: Path) -> None:
