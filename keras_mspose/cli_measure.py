@@ -1,4 +1,4 @@
-"""`mspose evaluate`, `score` and `compare`: how right predictions are."""
+"""`mspose evaluate`, `score`, `compare` and `submit`: how right predictions are."""
 
 from __future__ import annotations
 
@@ -33,14 +33,7 @@ def add_commands(add: Add) -> None:
         action="store_true",
         help="also every decoding, with and without flip test and scales, and their gain",
     )
-    evaluate.add_argument(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="SIZE",
-        help="average over crops that show the person in these sizes, such as 0.9 1 1.1 (default 1)",
-    )
+    _add_scales(evaluate)
     evaluate.add_argument("--persons", type=int, help="the first so many alone")
     evaluate.add_argument("--batch", type=int, default=16, help="persons at a time (default 16)")
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
@@ -80,6 +73,34 @@ def add_commands(add: Add) -> None:
     compare.add_argument("b", type=Path, metavar="B", help="another, of the same persons")
     compare.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     compare.add_argument("--json", type=Path, help="write the figures at full precision")
+
+    submit = add(
+        "submit",
+        "Write the file that MPII's evaluation takes for its test set.",
+        "mspose submit runs/mpii --data data/mpii --flip --out pred_keypoints_mpii.mat",
+        _submit,
+    )
+    submit.add_argument("model", type=Path, help="run folder or .keras file, trained on MPII's 16 joints")
+    submit.add_argument("--data", type=Path, required=True, help="record folder with MPII's test split")
+    submit.add_argument("--out", type=Path, required=True, help="the .mat file to write")
+    submit.add_argument(
+        "--annotation", type=Path, help="mpii_human_pose_v1_u12_1.mat (default: what the records were made from)"
+    )
+    submit.add_argument("--split", default="test", help="default test")
+    submit.add_argument("--flip", action="store_true", help="average with the mirrored crop")
+    _add_scales(submit)
+    submit.add_argument("--batch", type=int, default=16, help="persons at a time (default 16)")
+
+
+def _add_scales(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="SIZE",
+        help="average over crops that show the person in these sizes, such as 0.9 1 1.1 (default 1)",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -135,3 +156,23 @@ def _compare(options: argparse.Namespace) -> None:
     from keras_mspose.compare_run import compare_files
 
     compare_files(options.a, options.b, seed=options.seed, json_path=options.json)
+
+
+def _submit(options: argparse.Namespace) -> None:
+    from keras_mspose.saved_model import find
+
+    find(options.model)
+    load_tensorflow()
+    from tfrecords_tools import mpii_submission
+
+    count = mpii_submission.submit(
+        options.model,
+        options.data,
+        options.out,
+        annotation=options.annotation,
+        split=options.split,
+        flip=options.flip,
+        scales=tuple(options.scales),
+        batch_size=options.batch,
+    )
+    print(f"{options.out}: {count} persons")

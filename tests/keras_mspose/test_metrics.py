@@ -1,5 +1,10 @@
 """Accuracy by hand, and the metric of `fit` is the metric of `evaluate`."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,9 +133,53 @@ def test_the_metric_of_fit_is_the_metric_of_evaluate(
 
     expected = accuracy(normalised_distances(decode(maps, 4), truth, reference), skeleton, metric)
     assert 5 < expected.mean < 95
-    assert float(fit.result()) == pytest.approx(expected.mean, rel=1e-6)
+    assert float(fit.result()) == pytest.approx(expected.mean, abs=1e-6)
     fit.reset_state()
     assert float(fit.result()) == 0
+
+
+DEVICES = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_mspose.fit_metric import CorrectKeypoints
+given = np.load(sys.argv[1])
+targets, maps = given["targets"], given["maps"]
+found = {}
+for count in (1, 2):
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
+    with strategy.scope():
+        metric = CorrectKeypoints(targets.shape[1], given["scored"].tolist(), 0.5)
+    batches = tf.data.Dataset.from_tensor_slices((targets, maps)).batch(7)  # 4 and 3 persons; in the end 2 and none
+    step = tf.function(lambda *batch: strategy.run(metric.update_state, batch))
+    for batch in strategy.experimental_distribute_dataset(batches):
+        step(*batch)
+    found[count] = float(metric.result())
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_one_device_and_two_agree_with_numpy(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    persons, count = 65, len(MPII16)
+    truth = np.concatenate([rng.uniform(0, 63, (persons, count, 2)), rng.integers(0, 3, (persons, count, 1))], axis=-1)
+    truth[rng.random((persons, count)) < 0.3] = 0  # as many labelled as chance has it: means of means would be off
+    reference = rng.uniform(5, 40, persons) * (rng.random(persons) < 0.8)
+    seen = np.concatenate([truth[..., :2] + rng.normal(0, 6, (persons, count, 2)), np.full((persons, count, 1), 2)], -1)
+    maps = render(seen.astype(np.float32), (16, 16), 4)
+    targets = np.concatenate([truth, np.broadcast_to(reference[:, None, None], (persons, count, 1))], axis=-1)
+    np.savez(tmp_path / "in.npz", targets=targets.astype(np.float32), maps=maps, scored=MPII16.scored_indices)
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES, str(tmp_path / "in.npz")], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = accuracy(normalised_distances(decode(maps, 4), truth, reference), MPII16, "pckh").mean
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert 20 < expected < 90
+    assert found == {"1": pytest.approx(expected, abs=1e-6), "2": pytest.approx(expected, abs=1e-6)}
 
 
 def test_a_map_of_nans_is_wrong_inside_fit_too() -> None:

@@ -32,7 +32,14 @@ def found() -> Evaluation:
     names, ids = [f"{i}.jpg" for i in range(PERSONS)], np.arange(PERSONS) + 40
     origins = np.tile([0.0, 0, 1], (PERSONS, 1))
     reference = np.array([20.0, 0, 30, 25, 10])
-    return Evaluation("regression", {}, predicted, truth, reference, names, ids, origins, "joints", "val", True, 1)
+    seen = {
+        "activities": [""] * PERSONS,
+        "boxes": np.zeros((PERSONS, 3)),
+        "box": "joints",
+        "split": "val",
+        "flip": True,
+    }
+    return Evaluation("regression", {}, predicted, truth, reference, names, ids, origins, **seen)
 
 
 def test_it_scores_as_the_evaluation_does(tmp_path: Path, records: RecordSet, found: Evaluation) -> None:
