@@ -64,9 +64,7 @@ def packed_crops(
             shapes = tf.map_fn(tf.image.extract_jpeg_shape, jpegs, fn_output_signature=tf.TensorSpec((3,), tf.int32))
             sizes = shapes[:, :2]
         step, mean, positions = _reduction(matrices)
-        windows, positions = _window(
-            positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None])
-        )
+        windows, positions = _window(positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None]))
         size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]))
         # In one tensor: each that a loop runs over costs every person an operation.
         kind = tf.where(mean > 1, len(RATIOS), step)
