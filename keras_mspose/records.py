@@ -161,7 +161,7 @@ class RecordSet:
         return int(self._split(split)["persons"])
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parse one record of this set, as `parse` does."""
+        """Parse one or several records of this set, as `parse` does."""
         return parse(serialized, len(self.skeleton))
 
     def files(self, split: str) -> list[str]:
@@ -211,13 +211,14 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
 
 
 def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
-    """Parse one serialised record, inside or outside of tf.data.
+    """Parse serialised records, inside or outside of tf.data.
 
     Args:
-        serialized: () string.
+        serialized: () string, or (B,) of several.
         keypoints: K, the number of keypoints of the skeleton.
 
     Returns:
+        Of each of several, with a leading dimension of B in all:
         `format`, `image`, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
         `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
@@ -241,7 +242,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/area": one([], tf.float32, 0.0),
         "image/crop": one([3], tf.float32, WHOLE),
     }
-    found = tf.io.parse_single_example(serialized, fields)
+    found = tf.io.parse_example(serialized, fields)
     return {
         "format": found["format"],
         "image": found["image"],

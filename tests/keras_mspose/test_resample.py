@@ -260,3 +260,30 @@ def test_a_photograph_that_is_cut_short_is_refused() -> None:
         _cut(jpeg[: len(jpeg) // 2], (165, 128), 331)
     with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG"):
         _cut(b"no photograph", (165, 128), 331)
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+@pytest.mark.parametrize("shrink", [0.37, 1.0, 1.31])
+def test_one_colour_stays_that_colour(level: int, shrink: float) -> None:
+    """Weights add up to one, and no colour spills into the next."""
+    image = np.empty((150, 150, 3), np.uint8)
+    image[:] = (level, 255 - level, level)
+    matrix = geometry.crop_transform(np.array([75.3, 74.8]), np.float64(64 * shrink), CROP, np.float64(0.4), np.True_)
+    crop = resample.crop_from_pixels(image, tf.constant(matrix, tf.float32), CROP).numpy()
+    np.testing.assert_array_equal(crop, np.broadcast_to(image[0, 0], crop.shape))
+
+
+def test_a_batch_is_its_crops() -> None:
+    """Photographs and crops of every size and reduction side by side, each as if it were alone."""
+    kinds = [("4:2:0", (331, 257), 0.5), ("grey", (160, 96), 1.2), ("4:4:4", (1000, 97), 30.0), ("4:2:2", (5, 3), 0.2)]
+    jpegs = [_photograph(kind, size)[0] for kind, size, _ in kinds]
+    boxes = [(np.array(size) / 2, np.float64(64 * shrink)) for _, size, shrink in kinds]
+    matrices = [geometry.crop_transform(*box, CROP, np.float64(0.3), np.bool_(False)) for box in boxes]
+    matrices = tf.constant(np.array(matrices), tf.float32)
+    sizes = tf.constant([size[::-1] for _, size, _ in kinds])
+    together = resample.crops_from_jpegs(tf.constant(jpegs), matrices, CROP, sizes=sizes).numpy()
+    read = resample.crops_from_jpegs(tf.constant(jpegs), matrices, CROP, compiled=False).numpy()
+    np.testing.assert_array_equal(together, read)
+    for crop, jpeg, matrix in zip(together, jpegs, matrices, strict=True):
+        np.testing.assert_array_equal(crop, resample.crop_from_jpeg(tf.constant(jpeg), matrix, CROP))
+        assert crop.std() > 10
