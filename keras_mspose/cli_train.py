@@ -53,6 +53,20 @@ def add_commands(add: Add) -> None:
     plot.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders; several are drawn together")
     plot.add_argument("--out", type=Path, help="PNG to write (default: curves.png in the first run)")
 
+    doctor = add(
+        "doctor",
+        "Say in words what is wrong with a recipe and its data, or with a trained run; 1 if anything is.",
+        "mspose doctor lsp_small --data data/lsp\n  mspose doctor runs/lsp --data data/lsp --json doctor.json",
+        _doctor,
+    )
+    doctor.add_argument("subject", metavar="RUN|RECIPE", help="run folder or .keras file, or a recipe's name or file")
+    doctor.add_argument("--data", type=Path, required=True, help="record folder")
+    doctor.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    doctor.add_argument(
+        "--picture", type=Path, default=Path("doctor.png"), help="crops with their targets (default doctor.png)"
+    )
+    doctor.add_argument("--json", type=Path, help="write the findings as JSON too")
+
     ablate = add(
         "ablate",
         "Train a grid of settings with several seeds at equal budgets, compare, and draw the paper's Fig. 4.",
@@ -125,3 +139,22 @@ def _ablate(options: argparse.Namespace) -> None:
 
     devices = options.devices.split(",") if options.devices else None
     ablate(grid, data, options.out, flip=not options.no_flip, devices=devices)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from keras_mspose import saved_model
+    from keras_mspose.config import load_recipe, recipe_names
+    from keras_mspose.errors import MsposeError
+    from keras_mspose.records import RecordSet
+
+    recipe = options.subject in recipe_names() or options.subject.endswith((".yaml", ".yml", ".json"))
+    if not recipe and options.set:
+        raise MsposeError("--set changes a recipe; a run is looked at as it was trained")
+    config = load_recipe(options.subject, options.set) if recipe else saved_model.facts(options.subject).config
+    data = RecordSet.load(options.data)
+    load_tensorflow()
+    from keras_mspose.doctor_run import examine
+
+    run = None if recipe else Path(options.subject)
+    found = examine(config, data, run=run, picture=options.picture, json_path=options.json)
+    return 0 if all(finding.good for finding in found) else 1
