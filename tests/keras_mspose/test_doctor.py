@@ -99,7 +99,7 @@ def test_labels_shifted_by_half_a_crop(rewritten) -> None:
     def shifted(split: str, person: Person) -> Person:
         labelled = person.keypoints[person.keypoints[:, 2] > 0, :2]
         half = 0.5 * 1.25 * np.ptp(labelled, axis=0).max()
-        return replace(person, keypoints=person.keypoints + [half, 0, 0])
+        return replace(person, keypoints=person.keypoints + np.array([half, 0, 0]))
 
     assert "label place" in _faults(rewritten(shifted))
 
