@@ -15,6 +15,7 @@ from keras_mspose.model import build_model
 from keras_mspose.published_file import read_predictions
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import mpii, mpii_submission
+from tfrecords_tools.cropping import Crop
 
 EMPTY = np.zeros((0, 0))
 CONFIG = from_dict(
@@ -116,8 +117,8 @@ def test_a_single_person_without_prediction_is_named(source: Path, tmp_path: Pat
     assert list(tmp_path.glob("p.mat*")) == []
 
 
-@pytest.mark.parametrize("crop", [None, 96])
-def test_from_records_to_the_file(crop: int | None, source: Path, run: Path, tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize("crop", [None, Crop(32)])
+def test_from_records_to_the_file(crop: Crop | None, source: Path, run: Path, tmp_path: Path, capsys) -> None:
     mpii.convert(source, tmp_path / "data", crop=crop)
     out, predictions = tmp_path / "pred.mat", tmp_path / "p.json"
     command = ["submit", str(run), "--data", str(tmp_path / "data"), "--flip", "--scales", "0.9", "1"]
