@@ -132,6 +132,21 @@ def test_from_records_to_the_file(crop: Crop | None, source: Path, run: Path, tm
     np.testing.assert_allclose(written, np.array([found[number] for number in (2, 3, 5)])[..., :2], atol=1e-3)
 
 
+def test_a_split_without_labels_and_one_of_pckh_are_both_reported(source: Path, run: Path, tmp_path: Path) -> None:
+    """Nothing counts in the first: no figure is NaN in JSON, and no chart breaks. The second has all protocols."""
+    mpii.convert(source, tmp_path / "data")
+    found = {}
+    for split in ("test", "train"):
+        out = ["--json", str(tmp_path / f"{split}.json"), "--report", str(tmp_path / split)]
+        assert cli.main(["evaluate", str(run), "--data", str(tmp_path / "data"), "--split", split, *out]) == 0
+        found[split] = json.loads((tmp_path / f"{split}.json").read_text(), parse_constant=pytest.fail)
+        assert (tmp_path / split / "index.html").is_file()
+    assert found["test"]["mean"] is None and found["test"]["persons"] == {"counted": 0, "all": 5}
+    assert list(found["train"]["protocols"]) == ["mpii", "bearpaw", "hrnet"]
+    assert found["train"]["at_0.1"]["threshold"] == 0.1 and found["train"]["persons"] == {"counted": 1, "all": 1}
+    assert sorted(path.name for path in (tmp_path / "train").glob("worst*")) == ["worst-01.png"]
+
+
 def test_what_is_refused(source: Path, run: Path, tmp_path: Path) -> None:
     mpii.convert(source, tmp_path / "data")
     other = tmp_path / "other.mat"
