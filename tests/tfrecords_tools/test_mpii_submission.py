@@ -117,6 +117,7 @@ def test_a_single_person_without_prediction_is_named(source: Path, tmp_path: Pat
     assert list(tmp_path.glob("p.mat*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", [None, Crop(32)])
 def test_from_records_to_the_file(crop: Crop | None, source: Path, run: Path, tmp_path: Path, capsys) -> None:
     mpii.convert(source, tmp_path / "data", crop=crop)
@@ -132,6 +133,7 @@ def test_from_records_to_the_file(crop: Crop | None, source: Path, run: Path, tm
     np.testing.assert_allclose(written, np.array([found[number] for number in (2, 3, 5)])[..., :2], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_split_without_labels_and_one_of_pckh_are_both_reported(source: Path, run: Path, tmp_path: Path) -> None:
     """Nothing counts in the first: no figure is NaN in JSON, and no chart breaks. The second has all protocols."""
     mpii.convert(source, tmp_path / "data")
