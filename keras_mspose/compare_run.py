@@ -10,9 +10,8 @@ from rich.table import Table
 
 from keras_mspose.comparison import LEVEL, Difference, compare
 from keras_mspose.errors import MsposeError
-from keras_mspose.metrics import THRESHOLDS, normalised_distances
+from keras_mspose.metrics import METRICS, THRESHOLDS, normalised_distances
 from keras_mspose.prediction_file import read_own
-from keras_mspose.records import METRICS
 from keras_mspose.result_file import check_writable, write_json
 
 

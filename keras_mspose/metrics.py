@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_mspose.errors import MsposeError
-from keras_mspose.records import METRICS
 from keras_mspose.skeleton import Skeleton
 
+METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
 THRESHOLDS = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
 STEPS = 50  # of a curve between 0 and its highest threshold
 

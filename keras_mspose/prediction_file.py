@@ -18,12 +18,12 @@ import numpy as np
 
 from keras_mspose import geometry
 from keras_mspose.errors import MsposeError
-from keras_mspose.records import RecordSet
 from keras_mspose.result_file import write_text
 from keras_mspose.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from keras_mspose.evaluation import Evaluation
+    from keras_mspose.records import RecordSet
 
 FORMAT = "keras_mspose/predictions/1"
 

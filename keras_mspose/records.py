@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from keras_mspose import example
 from keras_mspose.errors import MsposeError
+from keras_mspose.metrics import METRICS as METRICS  # what an index may name as its metric
 from keras_mspose.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = "keras_mspose/1"
 INDEX_NAME = "dataset.json"
-METRICS = {"pckh": "PCKh", "pck": "PCK", "pck_box": "PCK-box"}
 # what TensorFlow says of records that cannot be read, and of nothing else
 DAMAGED = (
     *("corrupted record", "truncated record", "Could not parse example", "Example", "Key: ", "Feature: "),

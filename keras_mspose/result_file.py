@@ -43,8 +43,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as JSON, as `write_text` does."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    """Write `content` as JSON, as `write_text` does. NaN and infinity, which JSON does not have, become null."""
+    plain = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    write_text(path, json.dumps(plain, indent=1) + "\n")
 
 
 def write_picture(path: Path, figure: Figure) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ from rich.table import Table
 
 from keras_mspose import occlusion, oks, tables
 from keras_mspose.errors import MsposeError
-from keras_mspose.metrics import accuracy, normalised_distances, reference_between
+from keras_mspose.metrics import METRICS, accuracy, normalised_distances, reference_between
 from keras_mspose.prediction_file import Own, read_own
 from keras_mspose.protocols import PROTOCOLS, Score, score
 from keras_mspose.published_file import read_predictions
-from keras_mspose.records import METRICS
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.skeleton import MPII16, Skeleton
 from keras_mspose.truth_file import Truth, read_truth
@@ -90,7 +88,7 @@ def score_file(
         if visibility is not None:
             report["occlusion"] = _occlusion(distances, labelled, visibility)
     if json_path is not None:
-        write_json(json_path, _without_nan(report))
+        write_json(json_path, report)
     return report
 
 
@@ -194,8 +192,3 @@ def _print_coco(report: dict[str, Any], predictions: Path) -> None:
     for name in oks.NAMES:
         table.add_row(name, "-" if math.isnan(report[name]) else f"{report[name]:.2f}")
     console.print(table)
-
-
-def _without_nan(report: Any) -> Any:
-    """NaN is no JSON."""
-    return json.loads(json.dumps(report), parse_constant=lambda _: None)

@@ -77,13 +77,16 @@ def read_mat(path: Path, names: tuple[str, ...], **how: Any) -> dict[str, Any]:
     Raises:
         MsposeError: missing or unreadable.
     """
-    import h5py
     from scipy.io import loadmat
 
     if not Path(path).is_file():
         raise MsposeError(f"{path}: no such file")
     try:
-        if h5py.is_hdf5(path):  # MATLAB's version 7.3, which counts axes from the other end
+        with open(path, "rb") as file:
+            head = file.read(520)
+        if b"\x89HDF" in (head[:4], head[512:516]):  # MATLAB's version 7.3, which counts axes from the other end
+            import h5py
+
             with h5py.File(path) as file:
                 arrays = {name: file[name] for name in names if isinstance(file.get(name), h5py.Dataset)}
                 return {name: array[()].T for name, array in arrays.items() if array.dtype.kind in "fiu"}

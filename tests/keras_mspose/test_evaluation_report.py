@@ -113,11 +113,12 @@ def test_what_is_refused(arguments: list[str], said: str, run: Path, dots, capsy
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing(run: Path, dots) -> None:
     model, facts = saved_model.load(run)
     found = []
-    for size in (1, 3, 7):
-        *_, one = evaluation.evaluate(model, facts, dots.records, batch_size=size, flip=True, looks=2)
+    for size in (3, 7):
+        *_, one = evaluation.evaluate(model, facts, dots.records, batch_size=size, looks=2)
         found.append(one)
     for other in found[1:]:
         np.testing.assert_allclose(other.predicted, found[0].predicted, atol=2e-3)

@@ -15,6 +15,7 @@ from keras_mspose.model import build_model
 from keras_mspose.published_file import read_predictions
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import mpii, mpii_submission
+from tfrecords_tools.cropping import Crop
 
 EMPTY = np.zeros((0, 0))
 CONFIG = from_dict(
@@ -116,8 +117,9 @@ def test_a_single_person_without_prediction_is_named(source: Path, tmp_path: Pat
     assert list(tmp_path.glob("p.mat*")) == []
 
 
-@pytest.mark.parametrize("crop", [None, 96])
-def test_from_records_to_the_file(crop: int | None, source: Path, run: Path, tmp_path: Path, capsys) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("crop", [None, Crop(32)])
+def test_from_records_to_the_file(crop: Crop | None, source: Path, run: Path, tmp_path: Path, capsys) -> None:
     mpii.convert(source, tmp_path / "data", crop=crop)
     out, predictions = tmp_path / "pred.mat", tmp_path / "p.json"
     command = ["submit", str(run), "--data", str(tmp_path / "data"), "--flip", "--scales", "0.9", "1"]
@@ -129,6 +131,22 @@ def test_from_records_to_the_file(crop: int | None, source: Path, run: Path, tmp
     assert sorted(found) == [2, 3, 4, 5, 6]
     written = read_predictions(out, 3, 16)
     np.testing.assert_allclose(written, np.array([found[number] for number in (2, 3, 5)])[..., :2], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_split_without_labels_and_one_of_pckh_are_both_reported(source: Path, run: Path, tmp_path: Path) -> None:
+    """Nothing counts in the first: no figure is NaN in JSON, and no chart breaks. The second has all protocols."""
+    mpii.convert(source, tmp_path / "data")
+    found = {}
+    for split in ("test", "train"):
+        out = ["--json", str(tmp_path / f"{split}.json"), "--report", str(tmp_path / split)]
+        assert cli.main(["evaluate", str(run), "--data", str(tmp_path / "data"), "--split", split, *out]) == 0
+        found[split] = json.loads((tmp_path / f"{split}.json").read_text(), parse_constant=pytest.fail)
+        assert (tmp_path / split / "index.html").is_file()
+    assert found["test"]["mean"] is None and found["test"]["persons"] == {"counted": 0, "all": 5}
+    assert list(found["train"]["protocols"]) == ["mpii", "bearpaw", "hrnet"]
+    assert found["train"]["at_0.1"]["threshold"] == 0.1 and found["train"]["persons"] == {"counted": 1, "all": 1}
+    assert sorted(path.name for path in (tmp_path / "train").glob("worst*")) == ["worst-01.png"]
 
 
 def test_what_is_refused(source: Path, run: Path, tmp_path: Path) -> None:
