@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from keras_mspose import fused
+from keras_mspose import fused, fused_scale
 from keras_mspose.layers import BatchNorm
 
 Values = dict[int, tf.Tensor]  # by id of the KerasTensor that stands for the value
@@ -23,7 +23,7 @@ Values = dict[int, tf.Tensor]  # by id of the KerasTensor that stands for the va
 class FastNetwork(keras.Model):
     """A network over the layers of another, which it shares: `FastNetwork(model.inputs[0], model.output)`.
 
-    Training (`training=True`) goes through `fused`, anything else as in any Keras model.
+    Training (`training=True`) goes through `fused` and `fused_scale`, anything else as in any Keras model.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> Any:
@@ -67,10 +67,11 @@ def _steps(network: keras.Model) -> list[Callable[[Values], None]]:
     for layer in network.layers:
         if layer in taken or isinstance(layer, layers.InputLayer):
             continue
-        if isinstance(layer, layers.Conv2D) and not layer.use_bias and only_user(layer, BatchNorm):
-            chain = _chain(layer, only_user)
+        if isinstance(layer, layers.Conv2D) and (chain := _chain(layer, only_user)):
             taken.update(chain)
-            steps[chain[-1]] = _convolutions(chain)
+            steps[chain[-1]] = _residual(chain) if isinstance(chain[-1], layers.Add) else _convolution(chain)
+        elif isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (1, 1) and layer.use_bias:
+            steps[layer] = _pointwise(layer)
         elif isinstance(layer, layers.MaxPooling2D) and tuple(layer.pool_size) == (2, 2) == tuple(layer.strides):
             steps[layer] = _pool(layer)
         elif isinstance(layer, layers.UpSampling2D) and (merge := _enlarged_sum(layer, only_user)):
@@ -82,52 +83,82 @@ def _steps(network: keras.Model) -> list[Callable[[Values], None]]:
 
 
 def _chain(first: layers.Conv2D, only_user: Callable) -> list[layers.Layer]:
-    """Convolution, normalisation, ReLU, convolution, ... up to the ReLU, or the sum with a skip, that ends it."""
-    chain = [first, only_user(first, BatchNorm)]
-    while relu := only_user(chain[-1], layers.ReLU):
-        chain.append(relu)
-        convolution = only_user(relu, layers.Conv2D)
-        if convolution is None or convolution.use_bias or convolution.strides != (1, 1):
-            return chain
-        normalisation = only_user(convolution, BatchNorm)
-        if normalisation is None:
-            return chain
-        chain += [convolution, normalisation]
+    """All layers of a residual module up to its sum; else the convolution, its normalisation and its ReLU, if any;
+    nothing where the convolution is not normalised."""
+    unit = _unit(first, only_user)
+    chain = list(unit)
+    for kernel in (3, 1):
+        following = only_user(chain[-1], layers.Conv2D) if chain else None
+        if following is None or following.kernel_size != (kernel, kernel) or following.strides != (1, 1):
+            return unit
+        chain += _unit(following, only_user)
     add = only_user(chain[-1], layers.Add)
-    if add is not None and len(add.input) == 2 and add.input[1] is chain[-1].output:
-        chain.append(add)
-    return chain
+    starts_narrow = first.kernel_size == (1, 1) == first.strides
+    if starts_narrow and len(chain) == 8 and add and len(add.input) == 2 and add.input[1] is chain[-1].output:
+        return [*chain, add]
+    return unit
 
 
-def _convolutions(chain: list[layers.Layer]) -> Callable[[Values], None]:
-    kernels = [layer for layer in chain if isinstance(layer, layers.Conv2D)]
-    normalisations = [layer for layer in chain if isinstance(layer, BatchNorm)]
-    end = chain[-1]
+def _unit(convolution: layers.Conv2D, only_user: Callable) -> list[layers.Layer]:
+    normalisation = only_user(convolution, BatchNorm)
+    if convolution.use_bias or normalisation is None:
+        return []
+    relu = only_user(normalisation, layers.ReLU)
+    return [convolution, normalisation, *([relu] if relu else [])]
+
+
+def _stage(convolution: layers.Conv2D, normalisation: BatchNorm) -> fused.Stage:
+    weights = (convolution.kernel, normalisation.gamma, normalisation.beta)
+    return fused.Stage(*(tf.convert_to_tensor(weight.value) for weight in weights))
+
+
+def _move_averages(normalisation: BatchNorm, moments: fused.Moments) -> None:
+    for average, now in zip((normalisation.moving_mean, normalisation.moving_variance), moments, strict=True):
+        average.assign(average * normalisation.momentum + now * (1.0 - normalisation.momentum))
+
+
+def _convolution(chain: list[layers.Layer]) -> Callable[[Values], None]:
+    first, normalisation, end = chain[0], chain[1], chain[-1]
 
     def step(values: Values) -> None:
-        stages = [
-            fused.Stage(*(tf.convert_to_tensor(weight.value) for weight in (conv.kernel, norm.gamma, norm.beta)))
-            for conv, norm in zip(kernels, normalisations, strict=True)
-        ]
-        y, means, variances = fused.convolutions(
-            values[id(chain[0].input)],
-            stages,
-            stride=kernels[0].strides[0],
+        values[id(end.output)], moments = fused.convolution(
+            values[id(first.input)],
+            _stage(first, normalisation),
+            stride=first.strides[0],
             relu=isinstance(end, layers.ReLU),
-            epsilon=normalisations[0].epsilon,
-            skip=values[id(end.input[0])] if isinstance(end, layers.Add) else None,
+            epsilon=normalisation.epsilon,
         )
-        for norm, mean, variance in zip(normalisations, means, variances, strict=True):
-            for average, now in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
-                average.assign(average * norm.momentum + now * (1.0 - norm.momentum))
-        values[id(end.output)] = y
+        _move_averages(normalisation, moments)
+
+    return step
+
+
+def _residual(chain: list[layers.Layer]) -> Callable[[Values], None]:
+    pairs = [tuple(chain[i : i + 2]) for i in (0, 3, 6)]
+    first, add = chain[0], chain[-1]
+
+    def step(values: Values) -> None:
+        skip = None if add.input[0] is first.input else values[id(add.input[0])]
+        stages = tuple(_stage(*pair) for pair in pairs)
+        found = fused.residual(values[id(first.input)], stages, epsilon=chain[1].epsilon, skip=skip)
+        values[id(add.output)], moments = found
+        for (_, normalisation), one in zip(pairs, moments, strict=True):
+            _move_averages(normalisation, one)
+
+    return step
+
+
+def _pointwise(layer: layers.Conv2D) -> Callable[[Values], None]:
+    def step(values: Values) -> None:
+        kernel, bias = (tf.convert_to_tensor(weight.value) for weight in (layer.kernel, layer.bias))
+        values[id(layer.output)] = fused.pointwise(values[id(layer.input)], kernel, bias)
 
     return step
 
 
 def _pool(layer: layers.MaxPooling2D) -> Callable[[Values], None]:
     def step(values: Values) -> None:
-        values[id(layer.output)] = fused.pool(values[id(layer.input)])
+        values[id(layer.output)] = fused_scale.pool(values[id(layer.input)])
 
     return step
 
@@ -141,7 +172,7 @@ def _enlarged_sum(layer: layers.UpSampling2D, only_user: Callable) -> layers.Add
 
 def _add_enlarged(layer: layers.UpSampling2D, add: layers.Add) -> Callable[[Values], None]:
     def step(values: Values) -> None:
-        values[id(add.output)] = fused.add_enlarged(values[id(add.input[0])], values[id(layer.input)])
+        values[id(add.output)] = fused_scale.add_enlarged(values[id(add.input[0])], values[id(layer.input)])
 
     return step
 
