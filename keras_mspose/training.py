@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_mspose import augment, fast_network, metrics, mixing, pipeline, run_folder, saved_model
+from keras_mspose import allocator, augment, fast_network, metrics, mixing, pipeline, run_folder, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
@@ -59,6 +59,7 @@ def train(
     run_folder.claim(out, facts, given)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    allocator.keep_freed_memory()
     strategy = tf.distribute.MirroredStrategy(devices)
     settings, replicas = config.training, strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
