@@ -4,6 +4,7 @@ the side that has PyTorch need not have TensorFlow.
     step N     takes N steps and answers their seconds
     matmul     answers GFLOP/s of one multiplication of two 2048 x 2048 float32 matrices, by the side's own library
     memory     answers the megabytes that the process has grown by since before the network was built, at its peak
+    profile    answers the core-seconds of a step by kind of operation, where the side can say
     facts      answers what the side has to say of itself, as JSON
 """
 
@@ -26,7 +27,10 @@ def resident() -> tuple[int, int]:
     return sizes["VmRSS"], sizes["VmHWM"]
 
 
-def serve(make: Callable[[], tuple[Callable[[], None], Callable[[], None], dict]]) -> None:
+def serve(
+    make: Callable[[], tuple[Callable[[], None], Callable[[], None], dict]],
+    profile: Callable[[Callable[[], None]], dict[str, float]] | None = None,
+) -> None:
     """Build what `make` gives, a step, a multiplication and facts; take two steps; then do as the lines say."""
     before, _ = resident()
     started = time.perf_counter()
@@ -49,6 +53,8 @@ def serve(make: Callable[[], tuple[Callable[[], None], Callable[[], None], dict]
             answer = 2 * MATRIX**3 / (time.perf_counter() - started) / 1e9
         elif command == "memory":
             answer = (max(peak, resident()[0]) - before) / 1e6
+        elif command == "profile":
+            answer = profile(step) if profile else None
         else:
             answer = facts
         print(json.dumps(answer), flush=True)

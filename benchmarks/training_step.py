@@ -75,6 +75,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         for name, side in sides.items():
             seconds[name].append(side.ask(f"step {options.steps}") / options.steps)
     facts = {name: {**side.ask("facts"), "memory_mb": side.ask("memory")} for name, side in sides.items()}
+    profiles = {name: side.ask("profile") for name, side in sides.items() if name != "PyTorch"}
     for side in sides.values():
         side.end()
     parameters = {fact["trainable_parameters"] for fact in facts.values()}
@@ -89,6 +90,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         "matmul_gflops": machine,
         "step_gflop": gflop,
         "trainable_parameters": parameters.pop(),
+        "core_seconds_by_kind": profiles,
         "sides": {
             name: {
                 **facts[name],
@@ -122,7 +124,13 @@ def show(found: dict) -> None:
             f"{side['memory_mb']:.0f}",
             f"{side['first_step_seconds']:.0f}",
         )
-    Console(width=120).print(table)
+    console = Console(width=120)
+    console.print(table)
+    profiles = found["core_seconds_by_kind"]
+    kinds = Table("core-milliseconds of a step", *profiles)
+    for kind in profiles["plain"]:
+        kinds.add_row(kind, *(f"{1000 * profile[kind]:.0f}" for profile in profiles.values()))
+    console.print(kinds)
 
 
 if __name__ == "__main__":

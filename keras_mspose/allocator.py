@@ -13,9 +13,9 @@ _NEVER = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Keep what is freed for the next tensor instead of giving it back to the system.
 
-    glibc returns large blocks at once, and the system hands them out again page by page, each filled with zeros first:
-    a training step of `small` at batch 32 met 26,000 such pages. One arena for all threads also lowers the peak, as
-    what one thread frees serves every other. The process keeps the memory of its largest step until it ends.
+    glibc returns large blocks at once, and the system hands them out again page by page, each filled with zeros first.
+    With one arena for all threads, what one thread frees serves every other. The process keeps the memory of its
+    largest step until it ends.
 
     Returns:
         Whether it was done: on Linux with glibc alone. Elsewhere nothing changes.
