@@ -56,7 +56,7 @@ def _stages(batches: Iterator, steps: int) -> dict[str, float]:
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
     found = dict.fromkeys((*STAGES, REST), 0.0)
-    for name, seconds in _own_times(space).items():
+    for name, seconds in own_times(space).items():
         if not re.search(WAITING, name):
             found[next((stage for stage, sign in STAGES.items() if re.search(sign, name)), REST)] += seconds
     # The profiler's clock runs on while another process has the core: its shares are right, its sums are not.
@@ -64,8 +64,8 @@ def _stages(batches: Iterator, steps: int) -> dict[str, float]:
     return {stage: seconds * scale for stage, seconds in found.items()}
 
 
-def _own_times(space: Any) -> Counter[str]:
-    """Seconds that each event took, without the events inside it."""
+def own_times(space: Any) -> Counter[str]:
+    """Seconds that each event of a profile took, without the events inside it."""
     own: Counter[str] = Counter()
     for plane in space.planes:
         names = {key: entry.name.split("#")[0] for key, entry in plane.event_metadata.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_mspose import augment, metrics, mixing, pipeline, run_folder, saved_model
+from keras_mspose import allocator, augment, fast_network, metrics, mixing, pipeline, run_folder, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
@@ -59,6 +59,7 @@ def train(
     run_folder.claim(out, facts, given)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+    allocator.keep_freed_memory()
     strategy = tf.distribute.MirroredStrategy(devices)
     settings, replicas = config.training, strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
@@ -69,6 +70,8 @@ def train(
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
+            if fast_network.suits(strategy, settings.precision):
+                model = fast_network.FastNetwork(model.inputs[0], model.output, name=model.name)
             steps = pipeline.epoch_steps(sets, config)
             compile_model(model, settings, data, steps)
             state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))
