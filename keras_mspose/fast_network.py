@@ -15,8 +15,10 @@ import tensorflow as tf
 from keras import layers
 
 from keras_mspose import fused, fused_scale
-from keras_mspose.layers import BatchNorm
+from keras_mspose.config import RunConfig
+from keras_mspose.layers import STRIDE, BatchNorm
 
+SMALLEST = 2**20  # values in a batch's features at GT size, from which on the fast way is faster
 Values = dict[int, tf.Tensor]  # by id of the KerasTensor that stands for the value
 
 
@@ -30,13 +32,17 @@ class FastNetwork(keras.Model):
         return run(self, inputs) if training else super().call(inputs, training=training, mask=mask)
 
 
-def suits(strategy: tf.distribute.Strategy, precision: str) -> bool:
-    """Whether a training can go the fast way: one replica, on a CPU, in float32.
+def suits(strategy: tf.distribute.Strategy, config: RunConfig) -> bool:
+    """Whether a training should go the fast way: one replica, on a CPU, in float32, of features large enough.
 
-    GPUs have fused kernels of their own; several replicas share the statistics of batch normalisation.
+    GPUs have fused kernels of their own; several replicas share the statistics of batch normalisation; and for small
+    features starting the fused parts costs more than they save (`docs/training-speed.md`).
     """
     on_cpu = all("CPU" in device for device in strategy.extended.worker_devices)
-    return on_cpu and strategy.num_replicas_in_sync == 1 and precision == "float32"
+    height, width = (side // STRIDE for side in config.model.input_size)
+    features = config.training.batch_size * height * width * config.model.channels
+    alone = strategy.num_replicas_in_sync == 1 and config.training.precision == "float32"
+    return on_cpu and alone and features >= SMALLEST
 
 
 @tf.autograph.experimental.do_not_convert

@@ -70,7 +70,7 @@ def train(
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
-            if fast_network.suits(strategy, settings.precision):
+            if fast_network.suits(strategy, config):
                 model = fast_network.FastNetwork(model.inputs[0], model.output, name=model.name)
             steps = pipeline.epoch_steps(sets, config)
             compile_model(model, settings, data, steps)

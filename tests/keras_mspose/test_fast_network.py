@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mspose import fast_network
-from keras_mspose.config import ModelConfig
+from keras_mspose.config import PRESETS, ModelConfig, RunConfig, TrainingConfig
 from keras_mspose.fast_network import FastNetwork
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import build_model, head_scale
@@ -74,7 +74,13 @@ def test_every_part_that_has_a_fast_form_takes_it(network: keras.Model) -> None:
     assert kinds.count("_pointwise") == 2 * 2 + 2 + 1  # heads, remaps, the correction
 
 
-def test_half_precision_and_several_replicas_go_the_plain_way() -> None:
+def test_half_precision_and_small_features_go_the_plain_way() -> None:
     one = tf.distribute.MirroredStrategy(["CPU:0"])
-    assert fast_network.suits(one, "float32")
-    assert not fast_network.suits(one, "mixed_bfloat16")
+
+    def suits(batch: int, precision: str) -> bool:
+        training = TrainingConfig(batch_size=batch, precision=precision)
+        return fast_network.suits(one, RunConfig(model=PRESETS["small"], training=training))
+
+    assert suits(32, "float32")
+    assert not suits(32, "mixed_bfloat16")
+    assert not suits(4, "float32")
