@@ -1,5 +1,5 @@
-"""Our training step, plain or fast, as a process: `python tensorflow_step.py '{"preset": "small", "fast": true, ...}'`
-serves as `step_process` says."""
+"""Our training step as a process: `python tensorflow_step.py '{"preset": "small", "keep_memory": true, ...}'` serves as
+`step_process` says."""
 
 from __future__ import annotations
 
@@ -22,18 +22,15 @@ from step_process import MATRIX, serve  # noqa: E402
 
 from keras_mspose.allocator import keep_freed_memory  # noqa: E402
 from keras_mspose.config import PRESETS  # noqa: E402
-from keras_mspose.fast_network import FastNetwork  # noqa: E402
 from keras_mspose.info import cost  # noqa: E402
 from keras_mspose.losses import HeatmapLoss  # noqa: E402
 from keras_mspose.model import build_model, head_scale, inference_model  # noqa: E402
 from keras_mspose.optimizer import Adam  # noqa: E402
 
-# In the profiler's names of events; the first that fits. oneDNN's and XLA's threads show as ParallelFor.
+# In the profiler's names of events; the first that fits. oneDNN's threads show as ParallelFor.
 KINDS = {
     "waiting": r"Run$|BlockUntilReady|Await|Process|Execute|EagerCopy|FunctionRun|one_step|Train|TFE_|Eager",
-    "convolutions of several pixels": r"Conv2D|ParallelFor",
-    "matrix products": r"MatMul|ynn|(^|:)dot",
-    "loops over features (XLA)": r"fusion|reduce-window|copy",
+    "convolutions": r"Conv2D|ParallelFor",
     "batch normalisation": r"BatchNorm",
     "pooling and enlarging": r"MaxPool|Resize|Tile|Reshape",
     "optimizer": r"Adam",
@@ -70,9 +67,8 @@ def make() -> tuple:
     config = PRESETS[given["preset"]]
     model = build_model(config, given["keypoints"])
     found = cost(model, inference_model(model))
-    if given["fast"]:
+    if given["keep_memory"]:
         keep_freed_memory()
-        model = FastNetwork(model.inputs[0], model.output, name=model.name)
     heads = list(model.output_names)
     model.compile(Adam(1e-4), {head: HeatmapLoss(head_scale(head)) for head in heads}, jit_compile=False)
     model.optimizer.build(model.trainable_variables)

@@ -1,4 +1,5 @@
-"""The training step against what the machine can do, against the plain form, and against PyTorch, in turns in one run.
+"""The training step against what the machine can do, with and without keeping freed memory, and against PyTorch, in
+turns in one run.
 
     python benchmarks/training_step.py --json step.json
     python benchmarks/training_step.py --torch-python path/to/venv/bin/python --networks small:32
@@ -59,8 +60,8 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     ours = [sys.executable, str(HERE / "tensorflow_step.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     commands = {
-        "plain": [*ours, json.dumps({**given, "fast": False})],
-        "fast": [*ours, json.dumps({**given, "fast": True})],
+        "before": [*ours, json.dumps({**given, "keep_memory": False})],
+        "ours": [*ours, json.dumps({**given, "keep_memory": True})],
     }
     if options.torch_python:
         network = json.dumps({**given, **asdict(PRESETS[preset])})
@@ -71,7 +72,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         sides[name].wait()
     seconds, multiplied = {name: [] for name in sides}, []
     for _ in range(options.rounds):
-        multiplied += [sides["fast"].ask("matmul") for _ in range(3)]
+        multiplied += [sides["ours"].ask("matmul") for _ in range(3)]
         for name, side in sides.items():
             seconds[name].append(side.ask(f"step {options.steps}") / options.steps)
     facts = {name: {**side.ask("facts"), "memory_mb": side.ask("memory")} for name, side in sides.items()}
@@ -81,7 +82,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     parameters = {fact["trainable_parameters"] for fact in facts.values()}
     if len(parameters) > 1:
         sys.exit(f"not the same network: {parameters} trainable parameters")
-    gflop = 3 * batch * facts["plain"]["gflop_forward"]
+    gflop = 3 * batch * facts["before"]["gflop_forward"]
     machine = max(multiplied)
     return {
         "preset": preset,
@@ -111,16 +112,16 @@ def show(found: dict) -> None:
         f"{found['matmul_gflops']:.0f} GFLOP/s, a step {found['step_gflop']:.1f} GFLOP"
     )
     table = Table(title=title, title_justify="left")
-    for column in ("", "images/s", "GFLOP/s", "of matmul", "of plain", "peak MB", "first step s"):
+    for column in ("", "images/s", "GFLOP/s", "of matmul", "of before", "peak MB", "first step s"):
         table.add_column(column, justify="right" if column else "left")
-    plain = found["sides"]["plain"]["images_a_second"]
+    before = found["sides"]["before"]["images_a_second"]
     for name, side in found["sides"].items():
         table.add_row(
             f"{name} ({side['version']})",
             f"{side['images_a_second']:.2f}",
             f"{side['gflops']:.1f}",
             f"{side['share_of_matmul']:.0%}",
-            f"{side['images_a_second'] / plain:.2f}",
+            f"{side['images_a_second'] / before:.2f}",
             f"{side['memory_mb']:.0f}",
             f"{side['first_step_seconds']:.0f}",
         )
@@ -128,7 +129,7 @@ def show(found: dict) -> None:
     console.print(table)
     profiles = found["core_seconds_by_kind"]
     kinds = Table("core-milliseconds of a step", *profiles)
-    for kind in profiles["plain"]:
+    for kind in profiles["before"]:
         kinds.add_row(kind, *(f"{1000 * profile[kind]:.0f}" for profile in profiles.values()))
     console.print(kinds)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_mspose import allocator, augment, fast_network, metrics, mixing, pipeline, run_folder, saved_model
+from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_folder, saved_model
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
@@ -70,8 +70,6 @@ def train(
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
-            if fast_network.suits(strategy, config):
-                model = fast_network.FastNetwork(model.inputs[0], model.output, name=model.name)
             steps = pipeline.epoch_steps(sets, config)
             compile_model(model, settings, data, steps)
             state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))

@@ -105,10 +105,9 @@ from pathlib import Path
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_mspose import cli, fast_network, training
+from keras_mspose import training
 from keras_mspose.config import load_recipe
 from keras_mspose.records import RecordSet
-fast_network.SMALLEST = 0  # one device goes the fast way, two the plain one
 recipe, records, out = sys.argv[1:]
 for count in (1, 2):
     devices = [f"CPU:{i}" for i in range(count)]
