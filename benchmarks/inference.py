@@ -81,16 +81,9 @@ def prepare(name: str, folder: Path, data: Path | None) -> None:
             network = Path(scratch, f"{name}.keras")
             random = build_model(PRESETS[name], len(MPII16))
             saved_model.save(random, network, saved_model.Facts(MPII16, "pckh", RunConfig(model=PRESETS[name])))
-        precisions = ["float32", "float16", "dynamic", "int8"]
         own = data if name not in PRESETS else None  # records have another skeleton than the preset's
-        export_run(
-            network,
-            folder / "export",
-            ["savedmodel", "tflite", "onnx"],
-            precisions=precisions,
-            data=own,
-            overwrite=True,
-        )
+        formats = ["savedmodel", "tflite", "onnx"]
+        export_run(network, folder / "export", formats, data=own, overwrite=True)
     model, _ = saved_model.load(folder / "export/network.keras")
     inference = inference_model(model)
     crop = drawn_crops(tuple(model.inputs[0].shape[1:3]), 1)
