@@ -20,10 +20,10 @@ MARGIN = 2  # pixels about those a crop lies on: one for smoothing, one that a d
 
 
 def crop_from_jpeg(
-    jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True
+    jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
     """`crops_from_jpegs` of one () string and one (2, 3) transform: (H, W, 3) uint8."""
-    return crops_from_jpegs(jpeg[None], matrix[None], crop_size, compiled=compiled)[0]
+    return crops_from_jpegs(jpeg[None], matrix[None], crop_size, compiled=compiled, upright=upright)[0]
 
 
 def crops_from_jpegs(
@@ -33,6 +33,7 @@ def crops_from_jpegs(
     *,
     sizes: tf.Tensor | None = None,
     compiled: bool = True,
+    upright: bool = False,
 ) -> tf.Tensor:
     """Cut crops out of encoded photographs, of which no more is decoded than the crops show.
 
@@ -41,13 +42,14 @@ def crops_from_jpegs(
         matrices: (B, 2, 3) transforms from photograph to crop pixels.
         crop_size: (H, W).
         sizes: (B, 2) int32 height and width of the photographs; None: they are read from the photographs.
-        compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
+        compiled, upright: see `sampling.sample`.
 
     Returns:
         (B, H, W, 3) uint8 RGB; black beyond the photographs' borders.
     """
     with tf.device("CPU"):
-        return sampling.unpacked(packed_crops(jpegs, matrices, crop_size, sizes=sizes, compiled=compiled))
+        how = {"sizes": sizes, "compiled": compiled, "upright": upright}
+        return sampling.unpacked(packed_crops(jpegs, matrices, crop_size, **how))
 
 
 def packed_crops(
@@ -57,6 +59,7 @@ def packed_crops(
     *,
     sizes: tf.Tensor | None = None,
     compiled: bool = True,
+    upright: bool = False,
 ) -> tf.Tensor:
     """`crops_from_jpegs` for `sampling.unpacked`: (B, H, W) int32."""
     with tf.device("CPU"):
@@ -76,7 +79,8 @@ def packed_crops(
             jpeg, (window, size, fixed, rest) = one[0], tf.split(one[1], [4, 2, 6, 4])
             kind, mean, weight, length = tf.unstack(rest)
             of = sampling.Numbers(size, tf.reshape(fixed, [2, 3]), weight, length)
-            return sampling.packed(_decoded(jpeg, window, kind, mean), of, crop_size, compiled=compiled)
+            image = _decoded(jpeg, window, kind, mean)
+            return sampling.packed(image, of, crop_size, compiled=compiled, upright=upright)
 
         return tf.map_fn(cut, (jpegs, plan), fn_output_signature=tf.TensorSpec(crop_size, tf.int32))
 
@@ -105,16 +109,23 @@ def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, 
     return _from_pixels(crop_size)(image, tf.convert_to_tensor(matrix, tf.float32))
 
 
+def pixels_sampled(
+    image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
+) -> tf.Tensor:
+    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `sampling.sample`."""
+    with tf.device("CPU"):
+        step, mean, positions = _reduction(matrix)
+        side = tf.bitwise.left_shift(mean, step)
+        window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
+        seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
+        seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
+        return sampling.sample(seen, positions, crop_size, compiled=compiled, upright=upright)
+
+
 @lru_cache
 def _from_pixels(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
     def crop(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-        with tf.device("CPU"):
-            step, mean, positions = _reduction(matrix)
-            side = tf.bitwise.left_shift(mean, step)
-            window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
-            seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
-            seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
-            return sampling.sample(seen, positions, crop_size)
+        return pixels_sampled(image, matrix, crop_size)
 
     signature = [tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2, 3))]
     return tf.function(crop, input_signature=signature, autograph=False)

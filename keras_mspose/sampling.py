@@ -41,7 +41,9 @@ class Numbers(NamedTuple):
     length: tf.Tensor
 
 
-def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
+def sample(
+    image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
+) -> tf.Tensor:
     """Resample an image to a crop.
 
     Where a crop pixel spans s > 1 image pixels, each pixel is first averaged with its neighbours, weighted by a
@@ -52,11 +54,14 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
         positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
         crop_size: (H, W), at most 2,000 each.
         compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
+        upright: `positions` neither turns nor mirrors. Without XLA that is faster: a column's pixels share their
+            weights, and a row's. Same integers, so the same crops.
 
     Returns:
         (H, W, 3) uint8; black beyond the image.
     """
-    return unpacked(packed(image, numbers(positions, tf.shape(image)[:2]), crop_size, compiled=compiled))
+    of = numbers(positions, tf.shape(image)[:2])
+    return unpacked(packed(image, of, crop_size, compiled=compiled, upright=upright))
 
 
 def numbers(positions: tf.Tensor, size: tf.Tensor) -> Numbers:
@@ -76,13 +81,15 @@ def numbers(positions: tf.Tensor, size: tf.Tensor) -> Numbers:
     return Numbers(size, tf.cast(tf.round(fixed), tf.int32), weight, length)
 
 
-def packed(image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
+def packed(
+    image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
+) -> tf.Tensor:
     """`sample`, its three colours in one number: (H, W) int32 for `unpacked`.
 
     Args:
         image: (h, w, 3) uint8.
         of: the image's `numbers`.
-        crop_size, compiled: as for `sample`.
+        crop_size, compiled, upright: as for `sample`.
     """
     height, width = tf.unstack(of.size)
     rim = 6 * widest(crop_size) + 6 if compiled else 6 * width + 6
@@ -93,7 +100,8 @@ def packed(image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compile
         return tf.concat([pixels, rest], axis=0)
 
     smooth, spread = (_smooth_compiled, _spread_compiled) if compiled else (_smooth, _spread)
-    bilinear = _bilinear_compiled if compiled else lambda *settings: partial(_bilinear, *settings)
+    plain = partial(partial, _bilinear_upright if upright else _bilinear)
+    bilinear = _bilinear_compiled if compiled else plain
 
     def smoothed() -> tf.Tensor:
         table = spread(smooth(filled(3 * of.length + rim), width, of.weight, rim))
@@ -171,33 +179,71 @@ def _bilinear(
     across = tf.range(crop_size[1])[None, :]
     down = tf.range(crop_size[0])[:, None]
     x, y = (row[0] * across + (row[1] * down + row[2]) for row in tf.unstack(positions))
-    one, last = 2**WEIGHT_BITS, tf.size(table) - 1
+    last = tf.size(table) - 1
+    columns = _taps(x, width, border)
 
-    def taps(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Index and weight of the pixel before a position and of the one behind it. The weight of what lies beside the
-        image is 0, its index anything."""
-        first = tf.bitwise.right_shift(position, POSITION_BITS)
-        share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
-        return [
-            (
-                tf.clip_by_value(i, 1, length - 2) - 1 if border else i,
-                tf.cast(tf.where((i >= 0) & (i < length), weight, 0), tf.int64),
-            )
-            for i, weight in ((first, one - share), (first + 1, share))
-        ]
+    def between(row: tf.Tensor) -> tf.Tensor:
+        pixels = [(tf.gather(table, tf.bitwise.bitwise_and(row * width + i, last)), share) for i, share in columns]
+        return _between(pixels)
 
-    def lanes(value: int) -> int:
-        return value * (1 + 2**LANE_BITS + 2 ** (2 * LANE_BITS))
+    return _bytes_apart([(between(row), share) for row, share in _taps(y, height, border)])
 
-    columns, lost = taps(x, width), WEIGHT_BITS - BETWEEN_BITS
-    total = tf.constant(lanes(2 ** (WEIGHT_BITS + BETWEEN_BITS - 1)), tf.int64)
-    for row, of_row in taps(y, height):
-        between = tf.constant(lanes(2 ** (lost - 1)), tf.int64)
-        for column, of_column in columns:
-            index = tf.bitwise.bitwise_and(row * width + column, last)
-            between += tf.gather(table, index) * of_column
-        kept = tf.constant(lanes(2 ** (LANE_BITS - lost) - 1), tf.int64)
-        total += tf.bitwise.bitwise_and(tf.bitwise.right_shift(between, lost), kept) * of_row
+
+def _bilinear_upright(
+    crop_size: tuple[int, int],
+    border: int,
+    table: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    positions: tf.Tensor,
+) -> tf.Tensor:
+    """`_bilinear` for positions that neither turn nor mirror: each row of the image is resampled once."""
+    x = positions[0, 0] * tf.range(crop_size[1]) + positions[0, 2]
+    y = positions[1, 1] * tf.range(crop_size[0]) + positions[1, 2]
+    image = tf.reshape(table[: height * width], [height, width])
+
+    def inside(place: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(place, 0, length - 1)
+
+    columns = [(tf.gather(image, inside(i, width), axis=1), share[None, :]) for i, share in _taps(x, width, border)]
+    rows = _between(columns)
+    return _bytes_apart([(tf.gather(rows, inside(i, height)), share[:, None]) for i, share in _taps(y, height, border)])
+
+
+def _taps(position: tf.Tensor, length: tf.Tensor, border: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Index and int64 weight of the pixel before a position (in 2^-16 pixels) and of the one behind it. The weight of
+    what lies beside the image is 0, its index anything."""
+    one = 2**WEIGHT_BITS
+    first = tf.bitwise.right_shift(position, POSITION_BITS)
+    share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
+    return [
+        (
+            tf.clip_by_value(i, 1, length - 2) - 1 if border else i,
+            tf.cast(tf.where((i >= 0) & (i < length), weight, 0), tf.int64),
+        )
+        for i, weight in ((first, one - share), (first + 1, share))
+    ]
+
+
+def _lanes(value: int) -> tf.Tensor:
+    """The same value in each of the three colours of an int64."""
+    return tf.constant(value * (1 + 2**LANE_BITS + 2 ** (2 * LANE_BITS)), tf.int64)
+
+
+def _between(pixels: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """The weighted sum of two neighbours in a row, `BETWEEN_BITS` kept below a grey level."""
+    lost = WEIGHT_BITS - BETWEEN_BITS
+    total = _lanes(2 ** (lost - 1))
+    for pixel, weight in pixels:
+        total += pixel * weight
+    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(total, lost), _lanes(2 ** (LANE_BITS - lost) - 1))
+
+
+def _bytes_apart(rows: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """The weighted sum of what lies between two rows, as int32 with the colours 8 bits apart."""
+    total = _lanes(2 ** (WEIGHT_BITS + BETWEEN_BITS - 1))
+    for row, weight in rows:
+        total += row * weight
     shifts = (WEIGHT_BITS + BETWEEN_BITS + lane * LANE_BITS for lane in range(3))
     red, green, blue = (
         tf.bitwise.bitwise_and(tf.cast(tf.bitwise.right_shift(total, shift), tf.int32), 255) for shift in shifts

@@ -37,17 +37,17 @@ def _centroid(crop: np.ndarray) -> np.ndarray:
 
 
 def _cut(
-    jpeg: bytes, center: tuple[float, float], side: float, turn: float = 0.0, flip: bool = False, compiled: bool = True
+    jpeg: bytes, center: tuple[float, float], side: float, turn: float = 0.0, flip: bool = False, **how: bool
 ) -> np.ndarray:
     matrix = geometry.crop_transform(np.array(center), np.float64(side), CROP, np.float64(turn), np.bool_(flip))
-    return _crop(compiled)(tf.constant(jpeg), tf.constant(matrix, tf.float32)).numpy()
+    return _crop(**how)(tf.constant(jpeg), tf.constant(matrix, tf.float32)).numpy()
 
 
 @functools.cache
-def _crop(compiled: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _crop(**how: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Traced once, as pipelines do it."""
     signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((2, 3))]
-    return tf.function(lambda j, m: resample.crop_from_jpeg(j, m, CROP, compiled=compiled), signature)
+    return tf.function(lambda j, m: resample.crop_from_jpeg(j, m, CROP, **how), signature)
 
 
 @pytest.mark.parametrize("position", [(0.0, 0.0), (0.3, -0.4), (-5.25, 8.5)], ids=str)
@@ -205,6 +205,10 @@ def test_a_crop_is_that_of_the_whole_photograph(
 @pytest.mark.parametrize("shrink", [0.4, 1.0, 1.3, 1.9, 3.0, 30.0])
 def test_compiled_or_not_a_crop_is_the_same(shrink: float) -> None:
     jpeg, _ = _photograph("4:2:0", (331, 257))
+    for center in ((150.2, 120.7), (3.0, 255.0)):
+        compiled = _cut(jpeg, center, 64 * shrink)
+        upright = _cut(jpeg, center, 64 * shrink, compiled=False, upright=True)
+        np.testing.assert_array_equal(compiled, upright)
     for turn in (0.0, 0.5):
         compiled, plain = (_cut(jpeg, (150.2, 120.7), 64 * shrink, turn, compiled=one) for one in (True, False))
         np.testing.assert_array_equal(compiled, plain)
