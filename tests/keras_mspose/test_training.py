@@ -177,15 +177,22 @@ def test_another_network_is_no_start(records: Path, tmp_path: Path) -> None:
         training.train(config, RecordSet.load(records), tmp_path / "run")
 
 
-def test_a_damaged_record_is_named(records: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("damage", ["cut", "altered"])
+def test_a_damaged_record_is_named(records: Path, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     folder = tmp_path / "records"
     shutil.copytree(records, folder)
-    for shard in folder.glob("train-*"):
-        shard.write_bytes(shard.read_bytes()[:-100])
+    shard = next(folder.glob("train-*"))
+    content = bytearray(shard.read_bytes())
+    if damage == "cut":  # seen by the lengths alone, before training begins
+        content, expected = content[:-100], f"{shard}: not a readable TFRecord file (cut short or altered behind record"
+    else:
+        content[-100] ^= 255
+        expected = f"{folder}: a damaged record in split 'train'"
+    shard.write_bytes(content)
     recipe = _recipe(tmp_path)
     assert cli.main(["train", str(recipe), "--data", str(folder), "--out", str(tmp_path / "run")]) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mspose train: ")]
-    assert len(said) == 1 and f"{folder}: a damaged record in split 'train'" in said[0]
+    assert len(said) == 1 and expected in said[0]
 
 
 @pytest.mark.parametrize(

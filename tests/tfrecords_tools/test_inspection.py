@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_named(folder: Path, damage: str, capsys: pytest.
     said = shard.name
     if damage == "cut":
         shard.write_bytes(shard.read_bytes()[:-20])
-        said = "a damaged record in split 'train'"
+        said = f"{shard}: not a readable TFRecord file (cut short or altered behind record"
     elif damage == "missing":
         shard.unlink()
     elif damage == "no folder":
