@@ -133,6 +133,7 @@ class TrainingConfig:
         warmup_steps: steps over which the learning rate rises linearly from 0.
         decay: `steps` halves it at `decay_epochs`; `cosine` lowers it to 1 % at the end; `constant` leaves it.
         decay_epochs: epochs after which `steps` multiplies the learning rate by `decay_factor`.
+        weight_decay: AdamW's: each step takes learning rate times this share of every kernel away from it.
         sigma: of the ground truth Gaussians, in heatmap pixels of each scale.
         pyramid: how ground truth comes to the smaller scales: `rendered` there, or GT down-sampled by `maximum` or
             `average`.
@@ -141,8 +142,12 @@ class TrainingConfig:
         steps_per_epoch: persons // batch_size where null.
         val_persons: the first so many persons are measured after each epoch; all where null.
         keep_checkpoints: resumable checkpoints kept.
+        scale_weights: of the losses of `model.scales`, one for each; all 1 where null. The regression's is 1.
+        hard_keypoints: the answer's loss is over each person's so many keypoints of the largest loss; all where null.
+        structure: weight of the structure-aware loss over neighbouring keypoints, see `losses.HeatmapLoss`.
         start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
             ones where null. `input_size` may differ: most of a training can go over small crops, four times as fast.
+            So may the skeleton: what depends on the keypoints is then made anew.
     """
 
     epochs: Positive = 100
@@ -152,6 +157,7 @@ class TrainingConfig:
     decay: Literal["steps", "cosine", "constant"] = "steps"
     decay_epochs: tuple[Positive, ...] = (40, 60, 80)
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    weight_decay: NonNegative = 0.0
     sigma: Annotated[float, Field(gt=0)] = 1.0
     pyramid: Literal["rendered", "maximum", "average"] = "rendered"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
@@ -159,6 +165,9 @@ class TrainingConfig:
     steps_per_epoch: Positive | None = None
     val_persons: Positive | None = None
     keep_checkpoints: Positive = 2
+    scale_weights: tuple[NonNegative, ...] | None = None
+    hard_keypoints: Positive | None = None
+    structure: NonNegative = 0.0
     start_from: str | None = None
 
 
@@ -169,6 +178,13 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        scales, weights = self.model.scales, self.training.scale_weights
+        if weights is not None and len(weights) != len(scales):
+            raise ValueError(f"training.scale_weights: {len(weights)} for the {len(scales)} of model.scales {scales}")
+        return self
 
     def to_dict(self) -> dict:
         """JSON-ready form."""

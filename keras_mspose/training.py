@@ -12,22 +12,23 @@ import csv
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_folder, saved_model
-from keras_mspose.config import RunConfig, TrainingConfig
+from keras_mspose.config import RunConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
-from keras_mspose.losses import HeatmapLoss
-from keras_mspose.model import answer_name, build_model, head_scale, head_stride
+from keras_mspose.losses import HeatmapLoss, skeleton_groups
+from keras_mspose.model import REGRESSION, answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
+from keras_mspose.schedule import WarmupDecay
+from keras_mspose.start_from import take_weights
 
 LOG = "log.csv"
 
@@ -71,14 +72,14 @@ def train(
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
             steps = pipeline.epoch_steps(sets, config)
-            compile_model(model, settings, data, steps)
+            compile_model(model, facts, steps)
             state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))
     finally:
         keras.config.set_dtype_policy("float32")
     manager = tf.train.CheckpointManager(state, str(out / "checkpoints"), settings.keep_checkpoints)
     start = _restore(state, manager, out, settings.epochs)
     if start == 0 and settings.start_from:
-        _take_weights(model, facts, Path(settings.start_from))
+        take_weights(model, facts, Path(settings.start_from))
     if start >= settings.epochs:
         return saved_model.find(out)
 
@@ -105,84 +106,60 @@ def train(
     return saved_model.find(out)
 
 
-def compile_model(model: keras.Model, settings: TrainingConfig, data: RecordSet, steps: int) -> None:
-    """Give the network its optimizer, equation 1 for every head, and the accuracy of its answer.
+def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
+    """Give the network its optimizer, the loss of every head, and the accuracy of its answer.
 
     Args:
+        facts: skeleton, metric and recipe.
         steps: of an epoch, for the learning rate's decay.
     """
-    answer = answer_name(model)
+    answer, settings, skeleton = answer_name(model), facts.config.training, facts.skeleton
     metric = CorrectKeypoints(
-        len(data.skeleton),
-        data.skeleton.scored_indices,
-        metrics.THRESHOLDS[data.metric],
+        len(skeleton),
+        skeleton.scored_indices,
+        metrics.THRESHOLDS[facts.metric],
         stride=head_stride(answer),
         sigma=settings.sigma,
-        name=data.metric,
+        name=facts.metric,
     )
+    optimizer = Adam(WarmupDecay.of(settings, steps), weight_decay=settings.weight_decay or None)
+    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(
-        optimizer=Adam(WarmupDecay.of(settings, steps)),
-        loss={name: HeatmapLoss(head_scale(name), settings.sigma, settings.pyramid) for name in model.output_names},
+        optimizer=optimizer,
+        loss=head_losses(model, facts),
+        loss_weights=_loss_weights(model, facts.config),
         metrics={answer: [metric]},
     )
     model.optimizer.build(model.trainable_variables)  # else fit traces the optimizer twice
 
 
+def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
+    """The loss of every head by its name: equation 1, with what the recipe adds to it."""
+    settings = facts.config.training
+    groups = skeleton_groups(facts.skeleton) if settings.structure else None
+    return {
+        name: HeatmapLoss(
+            head_scale(name),
+            settings.sigma,
+            settings.pyramid,
+            settings.hard_keypoints if name == answer_name(model) else None,
+            settings.structure,
+            groups,
+        )
+        for name in model.output_names
+    }
+
+
+def _loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
+    if config.training.scale_weights is None:
+        return None
+    weights = dict(zip(config.model.scales, config.training.scale_weights, strict=True))
+    return {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in model.output_names}
+
+
 def val_key(model: keras.Model, metric: str) -> str:
     """Name of the validation accuracy in the logs of `fit`."""
     return f"val_{answer_name(model)}_{metric}" if len(model.output_names) > 1 else f"val_{metric}"
-
-
-@keras.saving.register_keras_serializable("keras_mspose")
-class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly over the first steps, then follows steps down, a cosine, or stays.
-
-    Args:
-        peak: largest learning rate.
-        warmup: steps of the rise.
-        total: steps of the whole run.
-        decay: `steps`, `cosine` or `constant`.
-        boundaries: for `steps`, after which step numbers the rate is multiplied by `factor`.
-        floor: for `cosine`, the share of the peak that is left at the end.
-    """
-
-    def __init__(
-        self,
-        peak: float,
-        warmup: int,
-        total: int,
-        decay: str,
-        boundaries: list[int],
-        factor: float,
-        floor: float = 0.01,
-    ):
-        self.settings = dict(
-            peak=peak, warmup=warmup, total=total, decay=decay, boundaries=list(boundaries), factor=factor, floor=floor
-        )
-
-    @classmethod
-    def of(cls, settings: TrainingConfig, steps: int) -> WarmupDecay:
-        """The schedule of a training configuration with `steps` steps an epoch."""
-        boundaries = [epoch * steps for epoch in settings.decay_epochs]
-        total = settings.epochs * steps
-        return cls(
-            settings.learning_rate, settings.warmup_steps, total, settings.decay, boundaries, settings.decay_factor
-        )
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        s = self.settings
-        now = tf.cast(step, tf.float32)
-        rate = tf.constant(s["peak"], tf.float32)
-        if s["decay"] == "cosine":
-            done = tf.clip_by_value((now - s["warmup"]) / max(s["total"] - s["warmup"], 1), 0.0, 1.0)
-            rate *= s["floor"] + (1 - s["floor"]) * 0.5 * (1 + tf.cos(3.141592653589793 * done))
-        elif s["decay"] == "steps" and s["boundaries"]:
-            passed = tf.reduce_sum(tf.cast(now >= tf.constant(s["boundaries"], tf.float32), tf.float32))
-            rate *= tf.pow(tf.constant(s["factor"], tf.float32), passed)
-        return rate * tf.minimum(1.0, (now + 1) / s["warmup"]) if s["warmup"] else rate
-
-    def get_config(self) -> dict:
-        return dict(self.settings)
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -240,20 +217,6 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
     persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
     length = -(-persons // config.training.batch_size)
     return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))
-
-
-def _take_weights(model: keras.Model, facts: Facts, source: Path) -> None:
-    """Begin with another run's weights, of crops of any size; the optimizer and the schedule begin anew."""
-    other, theirs = saved_model.load(source)
-    same_size = replace(theirs.config.model, input_size=facts.config.model.input_size)
-    if theirs.skeleton.keypoints != facts.skeleton.keypoints or same_size != facts.config.model:
-        raise MsposeError(
-            f"training.start_from {source}: another network or skeleton ({theirs.config.model}, "
-            f"{theirs.skeleton.name}); expected {facts.config.model}, {facts.skeleton.name}"
-        )
-    for layer in model.layers:
-        layer.set_weights(other.get_layer(layer.name).get_weights())
-    print(f"starting from {source}")
 
 
 def _restore(state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, out: Path, epochs: int) -> int:

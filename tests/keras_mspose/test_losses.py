@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_mspose.heatmaps import render, shrink
-from keras_mspose.losses import HeatmapLoss
+from keras_mspose.losses import HeatmapLoss, skeleton_groups
+from keras_mspose.skeleton import LSP14, Skeleton
 
 PYRAMIDS = ("rendered", "maximum", "average")
 
@@ -78,3 +79,34 @@ def test_it_survives_a_file() -> None:
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert isinstance(again, HeatmapLoss) and again.get_config() == loss.get_config()
     assert (again.scale, again.sigma, again.pyramid) == (4, 1.5, "maximum")
+
+
+def test_hard_keypoints_are_those_of_the_largest_loss() -> None:
+    targets = _targets(3, 5)
+    truth = _truth(targets, 1, 1.0, "rendered")
+    predicted = np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
+    terms = ((predicted - truth) ** 2).sum(axis=(1, 2)) * (targets[..., 2] > 0)
+    expected = np.sort(terms, axis=1)[:, -2:].mean(axis=1)
+    np.testing.assert_allclose(HeatmapLoss(hardest=2).call(targets, predicted), expected, rtol=1e-5)
+
+
+def test_the_structure_aware_term_matches_neighbours_together() -> None:
+    skeleton = Skeleton("arm", ("hand", "elbow", "shoulder", "hat"), limbs=(("hand", "elbow"), ("elbow", "shoulder")))
+    targets = _targets(3, 4, seed=2)
+    targets[0, 1, 2] = 0
+    truth = _truth(targets, 2, 1.0, "rendered")
+    predicted = np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
+    expected = HeatmapLoss(2).call(targets, predicted).numpy()
+    for person in range(3):
+        for group in ((0, 1), (0, 1, 2), (1, 2), (3,)):
+            seen = [n for n in group if targets[person, n, 2] > 0]
+            together = sum((predicted[person, ..., n] - truth[person, ..., n] for n in seen), np.zeros((8, 8)))
+            expected[person] += 0.3 * (together**2).sum() / 4
+    found = HeatmapLoss(2, structure=0.3, groups=skeleton_groups(skeleton)).call(targets, predicted)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_every_keypoint_is_in_its_own_group_and_in_its_neighbours() -> None:
+    groups = np.array(skeleton_groups(LSP14))
+    assert (groups == groups.T).all() and (np.diag(groups) == 1).all()
+    assert groups.sum() == 14 + 2 * len({frozenset(limb) for limb in LSP14.limbs})

@@ -173,7 +173,7 @@ def test_another_network_is_no_start(records: Path, tmp_path: Path) -> None:
     )
     facts = saved_model.Facts(LSP14, "pck", other)
     saved_model.save(build_model(other.model, 14), tmp_path / "small.keras", facts)
-    with pytest.raises(MsposeError, match=r"small\.keras: another network or skeleton"):
+    with pytest.raises(MsposeError, match=r"small\.keras: another network"):
         training.train(config, RecordSet.load(records), tmp_path / "run")
 
 
@@ -195,21 +195,38 @@ def test_a_damaged_record_is_named(records: Path, damage: str, tmp_path: Path, c
     assert len(said) == 1 and expected in said[0]
 
 
-@pytest.mark.parametrize(
-    ("decay", "expected"),
-    [
-        ("constant", {0: 0.1, 9: 1.0, 10: 1.0, 99: 1.0}),
-        ("steps", {0: 0.1, 9: 1.0, 39: 1.0, 40: 0.5, 79: 0.5, 80: 0.25}),
-        ("cosine", {0: 0.1, 10: 1.0, 55: 0.505, 100: 0.01}),
-    ],
-)
-def test_the_learning_rate_rises_and_decays(decay: str, expected: dict[int, float]) -> None:
-    settings = from_dict(
-        {"training": {"epochs": 10, "learning_rate": 1.0, "warmup_steps": 10, "decay": decay, "decay_epochs": [4, 8]}},
+def test_the_recipe_says_what_each_head_is_learned_by() -> None:
+    config = from_dict(
+        {
+            "model": {**TINY["model"], "regression": True},
+            "training": {"scale_weights": [0.5, 2.0], "hard_keypoints": 6, "structure": 0.1, "weight_decay": 0.01},
+        },
         "t",
-    ).training
-    rate = training.WarmupDecay.of(settings, steps=10)
-    assert {step: float(rate(step)) for step in expected} == pytest.approx(expected, abs=1e-5)
+    )
+    model = build_model(config.model, 14)
+    facts = saved_model.Facts(LSP14, "pck", config)
+    training.compile_model(model, facts, steps=5)
+    found = training.head_losses(model, facts)
+    assert {name: loss.hardest for name, loss in found.items() if loss.hardest} == {"regression": 6}
+    assert all(loss.structure == 0.1 for loss in found.values())
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 255, (2, 64, 64, 3), np.uint8)
+    targets = np.concatenate([rng.uniform(0, 63, (2, 14, 2)), np.full((2, 14, 2), 2)], axis=2).astype(np.float32)
+    learned = model.test_on_batch(crops, dict.fromkeys(model.output_names, targets), return_dict=True)["loss"]
+    outputs = model(crops, training=False)
+    weights = {"stack1_gt1": 0.5, "stack1_gt2": 2.0, "regression": 1.0}
+    assert learned == pytest.approx(sum(w * float(found[n](targets, outputs[n])) for n, w in weights.items()), rel=1e-5)
+    before = model.get_layer("stem_a_conv").get_weights()[0], model.get_layer("stem_a_bn").get_weights()[0]
+    model.optimizer.learning_rate = 1.0
+    model.optimizer.apply([v * 0 for v in model.trainable_variables])  # no gradient: what is left is the decay
+    np.testing.assert_allclose(model.get_layer("stem_a_conv").get_weights()[0], 0.99 * before[0], rtol=1e-5)
+    np.testing.assert_array_equal(model.get_layer("stem_a_bn").get_weights()[0], before[1])
+
+
+def test_as_many_weights_as_scales() -> None:
+    recipe = {"model": {"scales": [1, 2]}, "training": {"scale_weights": [1.0]}}
+    with pytest.raises(MsposeError, match=r"training\.scale_weights: 1 for the 2 of model\.scales"):
+        from_dict(recipe, "r")
 
 
 @pytest.mark.data
