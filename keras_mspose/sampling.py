@@ -10,12 +10,10 @@ from functools import lru_cache, partial
 
 import tensorflow as tf
 
-POSITION_BITS = 16  # of a position's fraction
-WEIGHT_BITS = 11  # of a bilinear weight: two of them and a grey level fit in 30 bits
-BLUR_BITS = 6  # of a smoothing weight: with a grey level and two bits of its fraction they fit in 16
+from keras_mspose.crop_rule import BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
+
 # Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape.
 LENGTHS = tuple(pixels for n in range(13, 28) for pixels in (2**n, 3 * 2 ** (n - 1)))
-FAR = 2.0**13  # pixels beyond every image, as those are of a size with the crop; further away int32 would overflow
 
 
 def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
