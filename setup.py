@@ -20,7 +20,14 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=["keras_mspose", "keras_mspose.recipes", "tfrecords_tools", "tfrecords_tools.rendering", "export"],
+    packages=[
+        "keras_mspose",
+        "keras_mspose.recipes",
+        "tfrecords_tools",
+        "tfrecords_tools.rendering",
+        "export",
+        "serving",
+    ],
     package_data={
         "keras_mspose": ["templates/*.html", "weights/*.keras"],
         "keras_mspose.recipes": ["*.yaml"],

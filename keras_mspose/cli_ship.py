@@ -1,4 +1,4 @@
-"""`mspose predict` and `export`: networks in use."""
+"""`mspose predict`, `export` and `serve`: networks in use."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ def add_commands(add: Add) -> None:
     export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the network)")
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
 
+    serve = add(
+        "serve",
+        "Answer requests for poses over HTTP, as TF Serving's REST interface does.",
+        "mspose serve exports/lsp --port 8501",
+        _serve,
+    )
+    serve.add_argument("model", type=Path, metavar="export", help="folder that `mspose export` wrote")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
+    serve.add_argument("--port", type=int, default=8501, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--threads", type=int, default=0, help="of the network (default: as many as there are cores)")
+    serve.add_argument("--max-body", type=int, default=32, metavar="MB", help="of a request (default: %(default)s)")
+
 
 def _predict(options: argparse.Namespace) -> None:
     from keras_mspose.saved_model import find
@@ -55,3 +67,11 @@ def _export(options: argparse.Namespace) -> int:
 
     report = export_run(file, options.out or file.parent / "export", options.format, overwrite=options.overwrite)
     return 0 if report["good"] else 1
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from serving.app import Limits
+    from serving.serve_run import serve
+
+    limits = Limits(body=options.max_body << 20, bodies=max(options.max_body, 256) << 20)
+    serve(options.model, options.host, options.port, threads=options.threads, limits=limits)

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from keras_mspose import geometry
 from keras_mspose.crop_rule import BLUR_BITS, FAR, FINEST, MARGIN, POSITION_BITS, RATIOS, WEIGHT_BITS
 from keras_mspose.errors import MsposeError
-from keras_mspose.image_files import TooLarge, open_image
+from keras_mspose.image_files import FORMATS, TooLarge, open_image
 
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -55,7 +55,7 @@ class Photograph:
         except TooLarge as error:
             raise TooManyPixels(str(error)) from error
         except Exception as error:  # Pillow's readers raise types of many kinds
-            raise NotAnImage(f"not an image of a format that is read ({_words(error)})") from error
+            raise NotAnImage(f"not an image; expected {', '.join(FORMATS)}") from error
         self.size: tuple[int, int] = (height, width) if turned in (5, 6, 7, 8) else (width, height)
         self._decoded: dict[int, np.ndarray] = {}
 
@@ -83,6 +83,10 @@ class Photograph:
         seen = image[top : top + height, left : left + width]
         return _sample(_averaged(seen, mean) if mean > 1 else seen, positions, crop_size)
 
+    def forget(self) -> None:
+        """Drop what was decoded; a further crop decodes anew."""
+        self._decoded.clear()
+
     def _pixels(self, ratio: int) -> np.ndarray:
         """(ceil(H / ratio), ceil(W / ratio), 3) uint8, decoded once."""
         if ratio not in self._decoded:
@@ -102,7 +106,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).split()).replace("<_io.BytesIO object at ", "<") or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _reduction(matrix: np.ndarray) -> tuple[int, int, np.ndarray]:
