@@ -87,8 +87,8 @@ class Server:
         """The application, ready for a runner."""
         app = web.Application(middlewares=[self._answers_json], client_max_size=self.limits.body)
         for version in ("", f"/versions/{VERSION}"):
-            model = f"/v1/models/{{name}}{version}"
-            app.router.add_post(f"/v1/models/{{name:[^/:]+}}{version}:predict", self._predict)
+            model = f"/v1/models/{{name:[^/:]+}}{version}"
+            app.router.add_post(f"{model}:predict", self._predict)
             app.router.add_get(model, self._status)
             app.router.add_get(f"{model}/metadata", self._metadata)
         app.router.add_get("/healthz", self._health)
@@ -197,7 +197,7 @@ class Server:
                 "metadata": {
                     "signatures": {
                         body.PHOTOGRAPHS: {"inputs": [body.IMAGE], "outputs": [KEYPOINTS]},
-                        body.BOXES: {"inputs": [body.IMAGE, body.BOX], "outputs": [KEYPOINTS]},
+                        body.BOXED: {"inputs": [body.IMAGE, body.BOXES], "outputs": [KEYPOINTS]},
                         body.CROPS: {"inputs": [CROPS], "outputs": [KEYPOINTS, HEATMAPS]},
                     },
                     "crops": [height, width, 3],

@@ -1,8 +1,10 @@
 """The body of a predict request: TF Serving's row form, checked before anything is decoded.
 
-{"instances": [{"b64": "..."}]}
-{"instances": [{"image_bytes": {"b64": "..."}, "box": [cx, cy, side]}], "signature_name": "boxes"}
-{"instances": [[[[r, g, b], ...], ...]], "signature_name": "crops"}
+    {"instances": [{"b64": "..."}]}
+    {"instances": [{"image_bytes": {"b64": "..."}, "boxes": [cx, cy, side]}], "signature_name": "serving_boxes"}
+    {"instances": [[[[r, g, b], ...], ...]], "signature_name": "crops"}
+
+TF Serving needs the signature's name wherever boxes are given; here the field is enough, and `box` is taken for it too.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import numpy as np
 from keras_mspose.crops import NotAnImage, Photograph, TooManyPixels
 from serving.refusal import Refused
 
-PHOTOGRAPHS, BOXES, CROPS = SIGNATURES = ("serving_default", "boxes", "crops")
-IMAGE, BOX = "image_bytes", "box"
+PHOTOGRAPHS, BOXED, CROPS = SIGNATURES = ("serving_default", "serving_boxes", "crops")
+IMAGE, BOX, BOXES = "image_bytes", "box", "boxes"
 WIDEST = 16  # a box's side over the photograph's longer one
 
 
@@ -58,7 +60,7 @@ def parse(body: bytes, crop_size: tuple[int, int], most: int) -> list[Instance] 
     if not isinstance(said, dict) or not isinstance(said.get("instances"), list):
         raise Refused(400, 'expected an object with a list "instances"')
     if unknown := set(said) - {"instances", "signature_name"}:
-        raise Refused(400, f"unknown field {min(unknown)!r}; expected instances and signature_name")
+        raise Refused(400, f"unknown field {min(unknown)!r:.80}; expected instances and signature_name")
     signature, instances = said.get("signature_name") or PHOTOGRAPHS, said["instances"]
     if signature not in SIGNATURES:
         raise Refused(400, f"signature_name {signature!r:.80}: expected one of {', '.join(SIGNATURES)}")
@@ -68,7 +70,7 @@ def parse(body: bytes, crop_size: tuple[int, int], most: int) -> list[Instance] 
         raise Refused(413, f"{len(instances)} instances, at most {most} in a request")
     if signature == CROPS:
         return _crops(instances, crop_size)
-    return [_instance(one, f"instances[{i}]", signature == BOXES) for i, one in enumerate(instances)]
+    return [_instance(one, f"instances[{i}]", signature == BOXED) for i, one in enumerate(instances)]
 
 
 def _instance(said: Any, where: str, needs_box: bool) -> Instance:
@@ -76,14 +78,14 @@ def _instance(said: Any, where: str, needs_box: bool) -> Instance:
         said = {IMAGE: said}
     if not isinstance(said, dict) or not isinstance(said.get(IMAGE), dict):
         raise Refused(
-            400, f'{where}: expected {{"b64": ...}} or {{"{IMAGE}": {{"b64": ...}}, "{BOX}": [cx, cy, side]}}'
+            400, f'{where}: expected {{"b64": ...}} or {{"{IMAGE}": {{"b64": ...}}, "{BOXES}": [cx, cy, side]}}'
         )
-    if unknown := set(said) - {IMAGE, BOX}:
-        raise Refused(400, f"{where}: unknown field {min(unknown)!r}; expected {IMAGE} and {BOX}")
+    if unknown := set(said) - {IMAGE, BOX, BOXES}:
+        raise Refused(400, f"{where}: unknown field {min(unknown)!r:.80}; expected {IMAGE} and {BOXES}")
     photograph = _photograph(said[IMAGE].get("b64"), where)
-    box = said.get(BOX)
+    box = said.get(BOXES, said.get(BOX))
     if box is None and needs_box:
-        raise Refused(400, f"{where}: the signature {BOXES} needs {BOX}: [cx, cy, side]")
+        raise Refused(400, f"{where}: the signature {BOXED} needs {BOXES}: [cx, cy, side]")
     return Instance(photograph, None if box is None else _box(box, photograph.size, where))
 
 
@@ -104,15 +106,18 @@ def _photograph(text: Any, where: str) -> Photograph:
         raise Refused(413, f"{where}: the image {error}") from error
 
 
-def _box(said: Any, size: tuple[int, int], where: str) -> np.ndarray:
+def _box(said: Any, size: tuple[int, int], where: str) -> np.ndarray | None:
+    """The box (3,), or None for the whole photograph, which a side of 0 or below stands for."""
     try:
         box = np.asarray(said, np.float32)
-        good = box.shape == (3,) and np.isfinite(box).all() and box[2] > 0
+        good = box.shape == (3,) and np.isfinite(box).all()
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good or any(isinstance(value, bool | str) for value in said):
-        raise Refused(400, f"{where}: box must be three numbers, centre x, centre y and side in pixels, side above 0")
+        raise Refused(400, f"{where}: a box must be three numbers: centre x, centre y and side in pixels")
     x, y, side = (float(value) for value in box)
+    if side <= 0:
+        return None
     width, height = size
     if x + side / 2 <= -0.5 or y + side / 2 <= -0.5 or x - side / 2 >= width - 0.5 or y - side / 2 >= height - 0.5:
         raise Refused(422, f"{where}: the box [{x:g}, {y:g}, {side:g}] lies outside the image of {width} x {height}")
