@@ -61,7 +61,7 @@ def _fetch(cached: Path) -> None:
     npm, wanted = shutil.which("npm"), f"{PACKAGE}@{VERSION}"
     elsewhere = f"or give a folder of it: --onnxruntime-web FOLDER (from `npm pack {wanted}`, unpacked)"
     if npm is None:
-        raise MsposeError(f"the web page needs {wanted}, which npm fetches, and there is no npm; install it, {elsewhere}")
+        raise MsposeError(f"the web page needs {wanted}, and there is no npm to fetch it; install npm, {elsewhere}")
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".fetching-") as scratch:

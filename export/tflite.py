@@ -1,36 +1,113 @@
-"""TFLite: what phones and small devices load. Float32 weights, one crop at a time."""
+"""TFLite: what phones and small devices load. One crop at a time, in two forms.
+
+The CPU's (`model_*`) takes uint8 crops and answers heatmaps and keypoints. That for delegates (`delegate_*`), which
+refuse the cast and the decoding, takes float32 crops of 0 to 255 and answers heatmaps.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from export.graph import CROPS, HEATMAPS, KEYPOINTS, Answer, InferenceGraph, Runner
+from keras_mspose import heatmaps as codec
+from keras_mspose.layers import STRIDE
 
-FILE = "model.tflite"
-BATCH = 1  # crops that it takes at a time
+FOLDER = "tflite"
+SIDECAR = "model.json"
 
 
-def write(graph: InferenceGraph, folder: Path) -> Runner:
-    """Write `folder/model.tflite`, whose only signature names its tensors.
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+DELEGATE_PRECISIONS = ("float32", "float16")
+# Kinds of the decoding; it stays in float32, as logarithms of 256 levels would lose what lies between the pixels
+DECODING = ["ARG_MAX", "GATHER", "GATHER_ND", "LOG", "DIV", "MAXIMUM", "MINIMUM", "ABS", "SELECT", "SELECT_V2", "MUL"]
 
-    Returns:
-        What the written file answers, run crop by crop, to crops (B, H, W, 3) uint8: heatmaps (B, h, w, K), keypoints
-        (B, K, 3).
+
+def converted(graph: InferenceGraph, precision: str, calibration: np.ndarray, *, delegate: bool) -> bytes:
+    """The content of one file.
+
+    Args:
+        precision: `float32`; `float16` for the weights; `dynamic` for int8 weights and all else float32; or `int8`, the
+            whole network in int8, each channel of a convolution by a scale of its own.
+        calibration: (N, H, W, 3) uint8 crops such as the network will see, for int8.
+        delegate: the form for delegates, else that for the CPU.
     """
+    if delegate:
+        return _converter(graph, _for_delegates(graph), precision).convert()
+    converter = _converter(graph, graph.function(1), precision)
+    if precision != "int8":
+        return converter.convert()
+
+    def crops() -> Iterator[list[np.ndarray]]:
+        for crop in calibration:
+            yield [crop[None]]
+
+    converter.representative_dataset = crops
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=DECODING)
+    chosen = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=crops, debug_options=options)
+    return chosen.get_nondebug_quantized_model()
+
+
+def _converter(
+    graph: InferenceGraph, function: tf.types.experimental.PolymorphicFunction, precision: str
+) -> tf.lite.TFLiteConverter:
+    # The graph goes along because it holds the variables: without them the converter answers NaN, and says nothing.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], graph)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter
+
+
+def _for_delegates(graph: InferenceGraph) -> tf.types.experimental.PolymorphicFunction:
+    crops = tf.TensorSpec((1, *graph.network.input_size, 3), tf.float32, name=CROPS)
+    return tf.function(lambda crops: {HEATMAPS: graph.network(crops)}, input_signature=[crops], autograph=False)
+
+
+def write_sidecar(graph: InferenceGraph, folder: Path, facts: dict) -> None:
+    """Write `folder/model.json`: what an app has to know beside the files.
+
+    Args:
+        facts: the content of `export.json`, of which a part is taken.
+    """
+    height, width = graph.network.input_size
+    content = {
+        "labels": list(graph.skeleton.keypoints),
+        "skeleton": facts["skeleton"],
+        "box": facts["box"],
+        "stride": STRIDE,
+        "sigma": graph.sigma,
+        "normalisation": "none: give grey levels of 0 to 255 as they are; the network scales them itself",
+        "forms": {
+            "model_*.tflite": {
+                "inputs": {CROPS: {"shape": [1, height, width, 3], "dtype": "uint8", "content": "RGB"}},
+                "outputs": facts["outputs"],
+            },
+            "delegate_*.tflite": {
+                "inputs": {CROPS: {"shape": [1, height, width, 3], "dtype": "float32", "content": "RGB, 0 to 255"}},
+                "outputs": {HEATMAPS: facts["outputs"][HEATMAPS]},
+            },
+        },
+    }
+    (folder / SIDECAR).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path, sigma: float, threads: int = 2) -> Runner:
+    """What a file answers, run crop by crop, to crops (B, H, W, 3) uint8: heatmaps (B, h, w, K), keypoints (B, K, 3).
+    The heatmaps of the form for delegates are decoded in NumPy, as an app does it in its own language."""
     from ai_edge_litert.interpreter import Interpreter
 
-    function = graph.function(1).get_concrete_function()
-    # The graph goes along because it holds the variables: without them the converter answers NaN, and says nothing.
-    content = tf.lite.TFLiteConverter.from_concrete_functions([function], graph).convert()
-    file = folder / FILE
-    file.write_bytes(content)
-    signature = Interpreter(model_path=str(file)).get_signature_runner()
+    signature = Interpreter(model_path=str(path), num_threads=threads).get_signature_runner()
+    kind = signature.get_input_details()[CROPS]["dtype"]
 
     def run(crops: np.ndarray) -> Answer:
-        found = [signature(**{CROPS: crop[None]}) for crop in crops]
-        return {name: np.concatenate([one[name] for one in found]) for name in (HEATMAPS, KEYPOINTS)}
+        found = [signature(**{CROPS: crop[None].astype(kind)}) for crop in crops]
+        answer = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        return {KEYPOINTS: codec.decode(answer[HEATMAPS], STRIDE, sigma), **answer}
 
     return run

@@ -1,9 +1,9 @@
 """A web page that finds poses in the browser: static files, all of them local, for any server.
 
-    web/index.html, *.js, style.css     the page
-    web/model.onnx                      the network, as the ONNX export has it
-    web/model.json                      what the page has to know of it
-    web/onnxruntime/                    onnxruntime-web
+web/index.html, *.js, style.css     the page
+web/model.onnx                      the network, as the ONNX export has it
+web/model.json                      what the page has to know of it
+web/onnxruntime/                    onnxruntime-web
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from pathlib import Path
 
 from export import onnxruntime_web
 from keras_mspose import crop_rule, geometry
-from keras_mspose.skeleton import Skeleton
 
-FOLDER = "web"
+FORMAT = FOLDER = "web"
+PRECISION = "float32"  # of the ONNX file
 PAGE = Path(__file__).parent / "page"
 
 
-def write(folder: Path, network: Path, runtime: Path, name: str, input_size: tuple[int, int], skeleton: Skeleton) -> None:
+def write(folder: Path, runtime: Path, index: dict) -> dict:
     """Write `folder/web/`.
 
     Args:
-        folder: of the export.
-        network: the ONNX file, float32.
+        folder: of the export, with the float32 ONNX file in it.
         runtime: folder of onnxruntime-web's files.
-        name: of the model, the page's title.
-        input_size: (height, width) of the network's crops.
-        skeleton: of its keypoints.
+        index: the content of `export.json`.
+
+    Returns:
+        The page's entry of `export.json`.
 
     Raises:
         OSError: the disk is full or may not be written.
     """
-    web = folder / FOLDER
-    shutil.copytree(PAGE, web, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(network, web / "model.onnx")
-    (web / "onnxruntime").mkdir()
+    page = folder / FOLDER
+    shutil.copytree(PAGE, page)
+    shutil.copyfile(folder / index["formats"]["onnx"][f"model_{PRECISION}"]["path"], page / "model.onnx")
+    (page / "onnxruntime").mkdir()
     for file in onnxruntime_web.FILES:
-        shutil.copyfile(runtime / file, web / "onnxruntime" / file)
+        shutil.copyfile(runtime / file, page / "onnxruntime" / file)
     about = {
-        "name": name,
-        "input_size": list(input_size),
-        "skeleton": skeleton.to_dict(),
+        "name": index["name"],
+        "input_size": index["input_size"],
+        "skeleton": index["skeleton"],
         "look": {
             "looks": geometry.LOOKS,
             "certain": geometry.CERTAIN,
@@ -51,9 +51,10 @@ def write(folder: Path, network: Path, runtime: Path, name: str, input_size: tup
             "margin": geometry.BOX_MARGIN,
         },
         "rule": rule(),
-        "onnxruntime_web": onnxruntime_web.version(runtime),
     }
-    (web / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (page / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    size = sum(file.stat().st_size for file in page.rglob("*") if file.is_file())
+    return {"path": FOLDER, "bytes": size, "onnxruntime_web": onnxruntime_web.version(runtime)}
 
 
 def rule() -> dict:

@@ -1,4 +1,4 @@
-"""`mspose predict`, `export` and `serve`: networks in use."""
+"""`mspose predict`, `export`, `verify` and `serve`: networks in use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 
 from keras_mspose.cli_command import Add, load_tensorflow
+
+FORMATS, WEB = ("savedmodel", "tflite", "onnx"), "web"
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
 def add_commands(add: Add) -> None:
@@ -25,15 +28,48 @@ def add_commands(add: Add) -> None:
     export = add(
         "export",
         "Write the inference network for servers, phones and browsers, and check it against Keras.",
-        "mspose export runs/lsp --format savedmodel tflite onnx --out exports/lsp",
+        "mspose export runs/lsp --data data/lsp --out exports/lsp",
         _export,
     )
-    export.add_argument("model", type=Path, metavar="run", help="run folder or .keras file")
+    export.add_argument("model", type=Path, metavar="run", help="run folder, .keras file, or lsp14-small")
     export.add_argument(
-        "--format", nargs="+", choices=("savedmodel", "tflite", "onnx"), default=["savedmodel", "tflite", "onnx"]
+        "--format", nargs="+", choices=(*FORMATS, WEB), default=list(FORMATS), help=f"default: {' '.join(FORMATS)}"
+    )
+    export.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="of TFLite and ONNX (default: all)"
+    )
+    export.add_argument(
+        "--data", type=Path, help="record folder: int8 is calibrated on its training crops, all is compared on others"
     )
     export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the network)")
+    export.add_argument("--name", help="of the model, for TF Serving (default: the run's own)")
+    export.add_argument("--flip", action="store_true", help="SavedModel: look at photographs mirrored too, and average")
+    export.add_argument(
+        "--looks", type=int, default=3, help="SavedModel: passes over a photograph without a box (default 3)"
+    )
+    export.add_argument(
+        "--onnxruntime-web",
+        type=Path,
+        metavar="FOLDER",
+        help="for --format web: folder of that npm package (default: fetched once by npm, then kept in the cache)",
+    )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+
+    verify = add(
+        "verify",
+        "Measure every file of an export on persons: size, speed, difference from Keras, accuracy.",
+        "mspose verify exports/lsp --data data/lsp --html verify.html",
+        _verify,
+    )
+    verify.add_argument("export", type=Path, metavar="EXPORT", help="folder that mspose export wrote")
+    verify.add_argument("--data", type=Path, required=True, help="record folder")
+    verify.add_argument("--split", help="default: the run's validation split")
+    verify.add_argument("--persons", type=int, help="the first so many alone (default: all)")
+    verify.add_argument("--box", choices=("record", "joints", "image"), help="person box (default: the run's own)")
+    verify.add_argument("--only", nargs="+", metavar="TEXT", help="files alone whose path has one of these in it")
+    verify.add_argument("--calls", type=int, default=100, help="timed calls of a file and thread count (default 100)")
+    verify.add_argument("--json", type=Path, help="write the figures at full precision")
+    verify.add_argument("--html", type=Path, help="write them as a page")
 
     serve = add(
         "serve",
@@ -65,7 +101,39 @@ def _export(options: argparse.Namespace) -> int:
     load_tensorflow()
     from export.run import export_run
 
-    report = export_run(file, options.out or file.parent / "export", options.format, overwrite=options.overwrite)
+    report = export_run(
+        file,
+        options.out or file.parent / "export",
+        options.format,
+        precisions=options.precision,
+        data=options.data,
+        name=options.name,
+        flip=options.flip,
+        looks=options.looks,
+        web_runtime=options.onnxruntime_web,
+        overwrite=options.overwrite,
+    )
+    return 0 if report["good"] else 1
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from export.index import read_index
+
+    read_index(options.export)
+    load_tensorflow()
+    from export.verify_run import verify_export
+
+    report = verify_export(
+        options.export,
+        options.data,
+        split=options.split,
+        persons=options.persons,
+        box=options.box,
+        only=options.only,
+        calls=options.calls,
+        json_path=options.json,
+        html_path=options.html,
+    )
     return 0 if report["good"] else 1
 
 

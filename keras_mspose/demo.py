@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 FORMATS = ("savedmodel", "tflite", "onnx")
-COMPARED = 8  # validation persons that the exports are compared on
+PRECISION = "float32"
+FILE = f"model_{PRECISION}"  # of every format
 STAGES = 6
 
 
@@ -51,7 +52,7 @@ def run_demo(folder: DemoFolder, *, render: Callable[..., RecordSet], export: Ca
     _train(folder, data)
     found = _evaluate(folder)
     _baseline(folder, data, found)
-    _export(folder, data, found, export)
+    _export(folder, export)
     page = _show(folder, data, found)
     accuracy, baseline = folder.figures["accuracy"], folder.figures["baseline"]
     name = f"{accuracy['metric']}@{accuracy['threshold']:g}"
@@ -103,22 +104,16 @@ def _baseline(folder: DemoFolder, data: RecordSet, found: Evaluation) -> None:
         folder.figures["baseline"] = mean_pose_accuracy(train, measured, data).to_dict()
 
 
-def _export(folder: DemoFolder, data: RecordSet, found: Evaluation, export: Callable[..., dict]) -> None:
-    import numpy as np
-
-    from keras_mspose.gallery import crops
-
+def _export(folder: DemoFolder, export: Callable[..., dict]) -> None:
     network = saved_model.find(folder.run)
     with folder.stage("export", f"5/{STAGES}  exporting {', '.join(FORMATS)}") as stage:
-        compared = list(range(min(COMPARED, data.persons(found.split))))
         report = _earlier_export(folder.export, network)
         stage["kept"] = report is not None
         if report is None:
-            taken = crops(data, found.split, found.box, compared, folder.config.model.input_size)
-            images = np.stack([taken[place]["crop"] for place in compared])
-            report = export(network, folder.export, FORMATS, images=images, overwrite=True)
-        folder.figures["export"] = {**report, "compared": len(compared)}
-        folder.figures["formats"] = [{"name": name, **report["formats"][name]} for name in FORMATS]
+            how = {"precisions": [PRECISION], "data": folder.data, "overwrite": True}
+            report = export(network, folder.export, FORMATS, **how)
+        folder.figures["export"] = {**report, "compared": report["compared"]["crops"]}
+        folder.figures["formats"] = [{"name": name, **report["formats"][name][FILE]} for name in FORMATS]
 
 
 def _earlier_export(folder: Path, network: Path) -> dict | None:
@@ -128,7 +123,7 @@ def _earlier_export(folder: Path, network: Path) -> dict | None:
         if index.stat().st_mtime < network.stat().st_mtime:
             return None
         report = json.loads(index.read_text(encoding="utf-8"))
-        return report if set(FORMATS) <= report["formats"].keys() else None
+        return report if all(FILE in report["formats"][name] for name in FORMATS) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -204,5 +199,5 @@ def _commands(folder: DemoFolder) -> list[str]:
         f"mspose convert synthetic --persons {persons} --seed {seed} --out data/synthetic",
         f"mspose train {RECIPE} --data data/synthetic --out runs/tiny --set training.seed={seed}",
         "mspose evaluate runs/tiny --data data/synthetic",
-        f"mspose export runs/tiny --format {' '.join(FORMATS)} --out exports/tiny",
+        f"mspose export runs/tiny --precision {PRECISION} --data data/synthetic --out exports/tiny",
     ]

@@ -129,23 +129,28 @@ CERTAIN = 0.15  # share of the best score from which on a keypoint helps to plac
 SMALLEST = 0.35  # of the first box's side: what a look can at most narrow it to
 
 
-def narrowed_box(keypoints: np.ndarray, first: np.ndarray) -> np.ndarray:
+def narrowed_box(keypoints: Any, first: Any) -> Any:
     """Square to look at next, about the keypoints that were found in a wide look (coarse to fine).
 
     Args:
-        keypoints: (K, 3) x, y in photograph pixels, score.
-        first: (3,) centre x, centre y, side of the first, widest box.
+        keypoints: (..., K, 3) x, y in photograph pixels, score.
+        first: (..., 3) centre x, centre y, side of the first, widest box.
 
     Returns:
-        (3,) centre x, centre y and side: 1.25 times the longer side of the certain keypoints' bounding box, as
-        `joints_box` has it for labelled ones, but never wider than the first box nor under 0.35 of it.
+        (..., 3) centre x, centre y and side: 1.25 times the longer side of the certain keypoints' bounding box, as
+        `joints_box` has it for labelled ones, but never wider than the first box nor under 0.35 of it. The first box
+        where none is certain: all scores NaN, or all below 0.
     """
-    certain = keypoints[keypoints[:, 2] >= CERTAIN * keypoints[:, 2].max(), :2]
-    if not len(certain):  # all scores NaN, or all below 0
-        return np.asarray(first, np.float32)
-    low, high = certain.min(axis=0), certain.max(axis=0)
-    side = np.clip(BOX_MARGIN * (high - low).max(), SMALLEST * first[2], first[2])
-    return np.array([*(low + high) / 2, side], np.float32)
+    xp = array_module(keypoints, first)
+    smallest, largest = (np.min, np.max) if xp is np else (xp.reduce_min, xp.reduce_max)
+    xy, score = keypoints[..., :2], keypoints[..., 2:]
+    certain = score >= CERTAIN * largest(score, axis=-2, keepdims=True)
+    far = xp.ones_like(xy) * 1e9
+    low = smallest(xp.where(certain, xy, far), axis=-2)
+    high = largest(xp.where(certain, xy, -far), axis=-2)
+    widest = first[..., 2:]
+    side = xp.minimum(xp.maximum(BOX_MARGIN * largest(high - low, axis=-1, keepdims=True), SMALLEST * widest), widest)
+    return xp.where(low[..., :1] <= high[..., :1], xp.concat([(low + high) / 2, side], axis=-1), first)
 
 
 def image_box(width: Any, height: Any) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ OUTSIDE = 0  # grey level beyond the photograph's border
 
 
 def crop_from_jpeg(
-    jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True
+    jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
     """Cut a crop out of an encoded photograph, of which no more is decoded than the crop shows.
 
@@ -26,7 +26,7 @@ def crop_from_jpeg(
         jpeg: () string.
         matrix: (2, 3) transform from photograph to crop pixels.
         crop_size: (H, W).
-        compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
+        compiled, upright: see `sampling.sample`.
 
     Returns:
         (H, W, 3) uint8 RGB; black beyond the photograph's border.
@@ -39,7 +39,7 @@ def crop_from_jpeg(
         decode = partial(tf.raw_ops.DecodeAndCropJpeg, contents=jpeg, channels=3, dct_method="INTEGER_ACCURATE")
         image = tf.switch_case(step, [partial(decode, crop_window=window, ratio=ratio) for ratio in RATIOS])
         image = tf.cond(mean > 1, lambda: _averaged(image, mean), lambda: image)
-        return sample(image, positions, crop_size, compiled=compiled)
+        return sample(image, positions, crop_size, compiled=compiled, upright=upright)
 
 
 def crops_from_jpegs(
@@ -66,16 +66,23 @@ def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, 
     return _from_pixels(crop_size)(image, tf.convert_to_tensor(matrix, tf.float32))
 
 
+def pixels_sampled(
+    image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
+) -> tf.Tensor:
+    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `sampling.sample`."""
+    with tf.device("CPU"):
+        step, mean, positions = _reduction(matrix)
+        side = tf.bitwise.left_shift(mean, step)
+        window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
+        seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
+        seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
+        return sample(seen, positions, crop_size, compiled=compiled, upright=upright)
+
+
 @lru_cache
 def _from_pixels(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
     def crop(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-        with tf.device("CPU"):
-            step, mean, positions = _reduction(matrix)
-            side = tf.bitwise.left_shift(mean, step)
-            window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
-            seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
-            seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
-            return sample(seen, positions, crop_size)
+        return pixels_sampled(image, matrix, crop_size)
 
     signature = [tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2, 3))]
     return tf.function(crop, input_signature=signature, autograph=False)

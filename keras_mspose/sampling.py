@@ -12,11 +12,19 @@ import tensorflow as tf
 
 from keras_mspose.crop_rule import BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
 
+HALF = 2 ** (2 * WEIGHT_BITS - 1)  # of a grey level, in products of two such weights
 # Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape.
 LENGTHS = tuple(pixels for n in range(13, 28) for pixels in (2**n, 3 * 2 ** (n - 1)))
 
 
-def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
+def sample(
+    image: tf.Tensor,
+    positions: tf.Tensor,
+    crop_size: tuple[int, int],
+    *,
+    compiled: bool = True,
+    upright: bool = False,
+) -> tf.Tensor:
     """Resample an image to a crop.
 
     Where a crop pixel spans s > 1 image pixels, each pixel is first averaged with its neighbours, weighted by a
@@ -27,6 +35,8 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
         positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
         crop_size: (H, W), at most 2,000 each.
         compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
+        upright: `positions` neither turns nor mirrors. Without XLA that is several times as fast, rows first and then
+            columns: the same integers added up in another order, so the same crops.
 
     Returns:
         (H, W, 3) uint8; black beyond the image.
@@ -36,7 +46,8 @@ def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *
     height, width = tf.unstack(size)
     pixels = tf.reshape(image, [-1])
     smooth = _smooth_compiled if compiled else _smooth
-    resample = _bilinear_compiled(crop_size) if compiled else partial(_bilinear, crop_size)
+    plain = partial(_bilinear_upright if upright else _bilinear, crop_size)
+    resample = _bilinear_compiled(crop_size) if compiled else plain
 
     def smoothed() -> tf.Tensor:
         rows = tf.pad(pixels, [[0, length + 6 * width + 6 - tf.size(pixels)]])
@@ -109,24 +120,46 @@ def _bilinear(
     across = tf.range(crop_size[1])[None, :]
     down = tf.range(crop_size[0])[:, None]
     x, y = (row[0] * across + row[1] * down + row[2] for row in tf.unstack(positions))
-    one = 2**WEIGHT_BITS
-
-    def taps(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Index and weight of the pixel before a position and of the one behind it."""
-        first = tf.bitwise.right_shift(position, POSITION_BITS)
-        share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
-        return [
-            (tf.clip_by_value(i, border, length - 1 - border) - border, tf.where((i >= 0) & (i < length), weight, 0))
-            for i, weight in ((first, one - share), (first + 1, share))
-        ]
-
     colours = tf.reshape(pixels, [-1, 3])
-    total = tf.constant(one * one // 2)
-    for row, of_row in taps(y, height):
-        for column, of_column in taps(x, width):
+    total = tf.constant(HALF)
+    for row, of_row in _taps(y, height, border):
+        for column, of_column in _taps(x, width, border):
             colour = tf.cast(tf.gather(colours, row * width + column), tf.int32)
             total += colour * (of_row * of_column)[..., None]
     return tf.cast(tf.bitwise.right_shift(total, 2 * WEIGHT_BITS), tf.uint8)
+
+
+def _bilinear_upright(
+    crop_size: tuple[int, int],
+    pixels: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    border: tf.Tensor,
+    positions: tf.Tensor,
+) -> tf.Tensor:
+    """`_bilinear` for positions that neither turn nor mirror: a row's pixels share their weights, and a column's."""
+    x = positions[0, 0] * tf.range(crop_size[1]) + positions[0, 2]
+    y = positions[1, 1] * tf.range(crop_size[0]) + positions[1, 2]
+    image = tf.reshape(pixels[: 3 * height * width], [height, 3 * width])
+    rows = tf.add_n(
+        [tf.cast(tf.gather(image, row), tf.int32) * weight[:, None] for row, weight in _taps(y, height, border)]
+    )
+    rows = tf.reshape(rows, [crop_size[0], width, 3])
+    total = tf.constant(HALF)
+    for column, weight in _taps(x, width, border):
+        total += tf.gather(rows, column, axis=1) * weight[:, None]
+    return tf.cast(tf.bitwise.right_shift(total, 2 * WEIGHT_BITS), tf.uint8)
+
+
+def _taps(position: tf.Tensor, length: tf.Tensor, border: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Index and weight of the pixel before a position and of the one behind it; see `_bilinear` for the arguments."""
+    one = 2**WEIGHT_BITS
+    first = tf.bitwise.right_shift(position, POSITION_BITS)
+    share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
+    return [
+        (tf.clip_by_value(i, border, length - 1 - border) - border, tf.where((i >= 0) & (i < length), weight, 0))
+        for i, weight in ((first, one - share), (first + 1, share))
+    ]
 
 
 _bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)

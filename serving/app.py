@@ -80,7 +80,7 @@ class Server:
         self._network = Network(artefact, threads)
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
         self._batches = Batches(self._network.keypoints, limits.batch, self.metrics.batch.observe)
-        self._estimator = Estimator(self._batches, self._workers, artefact.input_size)
+        self._estimator = Estimator(self._batches, self._workers, artefact.input_size, artefact.looks)
         self._bodies, self._pixels = Room(limits.bodies), Room(limits.pixels)
 
     def app(self) -> web.Application:

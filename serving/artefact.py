@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.index import INDEX, read_index
+from keras_mspose import geometry
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
 
-INDEX, FORMAT, WEB = "export.json", "onnx", "web"
+FORMAT, FILE, WEB = "onnx", "model_float32", "web"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Artefact:
         name: what the model is called in addresses.
         input_size: (height, width) of its crops.
         skeleton: names and limbs of its keypoints.
+        looks: at a photograph that comes without a box, as the SavedModel of the same export has them.
     """
 
     folder: Path
@@ -29,6 +31,7 @@ class Artefact:
     name: str
     input_size: tuple[int, int]
     skeleton: Skeleton
+    looks: int
 
     @property
     def page(self) -> Path | None:
@@ -40,23 +43,17 @@ def read(folder: Path) -> Artefact:
     """Read an export's index.
 
     Raises:
-        MsposeError: no export, a damaged one, or one without an ONNX network.
+        MsposeError: no export, a damaged one, or one without a float32 ONNX network.
     """
     folder = Path(folder)
-    index = folder / INDEX
-    if not index.is_file():
-        raise MsposeError(
-            f"{folder}: not an export (no {INDEX} in it); make one with `mspose export RUN --out {folder}`"
-        )
+    said = read_index(folder)
     try:
-        said = json.loads(index.read_text(encoding="utf-8"))
-        formats, (height, width) = said["formats"], said["input_size"]
-        skeleton, name = Skeleton.from_dict(said["skeleton"]), Path(said["exported_from"]).stem
-        if FORMAT not in formats:
-            raise MsposeError(f"{folder}: has no ONNX network; export again with `--format {FORMAT}` among the formats")
-        network = folder / formats[FORMAT]["path"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MsposeError(f"{index}: damaged ({type(error).__name__}: {error}); export again") from error
-    if not network.is_file():
-        raise MsposeError(f"{network}: missing, though {INDEX} names it; export again")
-    return Artefact(folder, network, name, (int(height), int(width)), skeleton)
+        networks, (height, width) = said["formats"].get(FORMAT, {}), said["input_size"]
+        if FILE not in networks:
+            wanted = "`--format onnx` among the formats and float32 among the precisions"
+            raise MsposeError(f"{folder}: has no {FORMAT}/{FILE}.onnx; export again with {wanted}")
+        looks = said.get("signatures", {}).get("serving_default", {}).get("looks_without_box", geometry.LOOKS)
+        network, skeleton = folder / networks[FILE]["path"], Skeleton.from_dict(said["skeleton"])
+        return Artefact(folder, network, said["name"], (int(height), int(width)), skeleton, int(looks))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MsposeError(f"{folder / INDEX}: damaged ({error!r}); export again") from error

@@ -21,16 +21,17 @@ class Estimator:
         batches: in front of the network.
         workers: threads that decode and crop.
         crop_size: (H, W).
+        looks: at a photograph that comes without a box.
     """
 
-    def __init__(self, batches: Batches, workers: Executor, crop_size: tuple[int, int]):
-        self._batches, self._workers, self._crop_size = batches, workers, crop_size
+    def __init__(self, batches: Batches, workers: Executor, crop_size: tuple[int, int], looks: int):
+        self._batches, self._workers, self._crop_size, self._looks = batches, workers, crop_size, looks
 
     async def find(self, instance: Instance, where: str) -> np.ndarray:
         """Keypoints (K, 3) of one person: x, y in photograph pixels, score.
 
-        A box is taken as it stands; without one, `geometry.LOOKS` looks go from the whole photograph to a box about
-        what the look before found, as `mspose predict` does.
+        A box is taken as it stands; without one, the looks go from the whole photograph to a box about what the look
+        before found, as those of `mspose predict` do.
 
         Raises:
             Refused: the photograph cannot be decoded to its end.
@@ -40,7 +41,7 @@ class Estimator:
         width, height = instance.photograph.size
         center, side = geometry.image_box(np.float32(width), np.float32(height))
         box = first = np.array([*center, side], np.float32)
-        for _ in range(geometry.LOOKS - 1):
+        for _ in range(self._looks - 1):
             box = geometry.narrowed_box(await self._look(instance.photograph, box, where), first)
         return await self._look(instance.photograph, box, where)
 
