@@ -32,7 +32,6 @@ setup(
         "keras_mspose": ["templates/*.html", "weights/*.keras"],
         "keras_mspose.recipes": ["*.yaml"],
         "export": ["templates/*.html", "page/*"],
-        "export": ["templates/*.html"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=requirements(),
