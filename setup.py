@@ -37,7 +37,7 @@ setup(
     install_requires=requirements(),
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8", "selenium>=4.20"],
     },
     entry_points={"console_scripts": ["mspose=keras_mspose.cli:main"]},
 )
