@@ -22,6 +22,7 @@ setup(
     license="Apache-2.0",
     packages=[
         "keras_mspose",
+        "keras_mspose.ablations",
         "keras_mspose.recipes",
         "tfrecords_tools",
         "tfrecords_tools.rendering",
@@ -30,8 +31,9 @@ setup(
     ],
     package_data={
         "keras_mspose": ["templates/*.html", "weights/*.keras"],
+        "keras_mspose.ablations": ["*.yaml"],
         "keras_mspose.recipes": ["*.yaml"],
-        "export": ["templates/*.html", "page/*"],
+        "export": ["page/*"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=requirements(),

@@ -70,7 +70,7 @@ def write(
     if one.format == "savedmodel":
         savedmodel.write(graph, path, flip=flip, looks=looks)
     elif one.format == "tflite":
-        path.write_bytes(tflite.converted(graph, one.precision, calibration, delegate=one.form == DELEGATE))
+        tflite.write(graph, path, one.precision, calibration, delegate=one.form == DELEGATE)
     else:
         onnx_file.write(graph, path, one.precision, calibration)
 

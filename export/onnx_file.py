@@ -50,8 +50,11 @@ def _converted(graph: InferenceGraph) -> onnx.ModelProto:
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     """Half precision for the network alone: half a pixel's hundredth is lost in 128 already."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    return convert_float_to_float16(model, keep_io_types=True, node_block_list=_decoding(model))
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=_decoding(model)))
+    half.topological_sort()  # it appends the casts that it adds
+    return half.model
 
 
 def _quantised(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
@@ -71,8 +74,9 @@ def _quantised(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelPro
             return None if crop is None else {CROPS: crop[None]}
 
     with tempfile.TemporaryDirectory() as scratch:
-        prepared, quantised = Path(scratch, "prepared.onnx"), Path(scratch, "int8.onnx")
-        quant_pre_process(model, str(prepared), skip_symbolic_shape=True)
+        float32, prepared, quantised = (Path(scratch, f"{name}.onnx") for name in ("float32", "prepared", "int8"))
+        onnx.save(model, float32)
+        quant_pre_process(str(float32), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
             str(quantised),

@@ -187,7 +187,7 @@ def _facts(graph: InferenceGraph, facts: Facts, heatmap_size: tuple[int, int]) -
         "tolerance": {
             "heatmaps": parity.HEATMAP_TOLERANCES,
             "heatmaps_of": "the highest peak, or of 1 where all are lower",
-            "keypoints_px": parity.KEYPOINT_TOLERANCE,
+            "keypoints_px": parity.KEYPOINT_TOLERANCES,
         },
         "versions": {
             "keras_mspose": __version__,

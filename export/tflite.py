@@ -7,6 +7,7 @@ refuse the cast and the decoding, takes float32 crops of 0 to 255 and answers he
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,10 @@ SIDECAR = "model.json"
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 DELEGATE_PRECISIONS = ("float32", "float16")
-# Kinds of the decoding; it stays in float32, as logarithms of 256 levels would lose what lies between the pixels
-DECODING = ["ARG_MAX", "GATHER", "GATHER_ND", "LOG", "DIV", "MAXIMUM", "MINIMUM", "ABS", "SELECT", "SELECT_V2", "MUL"]
 
 
-def converted(graph: InferenceGraph, precision: str, calibration: np.ndarray, *, delegate: bool) -> bytes:
-    """The content of one file.
+def write(graph: InferenceGraph, path: Path, precision: str, calibration: np.ndarray, *, delegate: bool) -> None:
+    """Write one file.
 
     Args:
         precision: `float32`; `float16` for the weights; `dynamic` for int8 weights and all else float32; or `int8`, the
@@ -36,20 +35,45 @@ def converted(graph: InferenceGraph, precision: str, calibration: np.ndarray, *,
         calibration: (N, H, W, 3) uint8 crops such as the network will see, for int8.
         delegate: the form for delegates, else that for the CPU.
     """
-    if delegate:
-        return _converter(graph, _for_delegates(graph), precision).convert()
-    converter = _converter(graph, graph.function(1), precision)
-    if precision != "int8":
-        return converter.convert()
+    converter = _converter(graph, _for_delegates(graph) if delegate else graph.function(1), precision)
+    path.write_bytes(_quantised(graph, converter, calibration) if precision == "int8" else converter.convert())
+
+
+def _quantised(graph: InferenceGraph, converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+    """int8, but for the decoding: logarithms and places of 256 levels would lose what lies between the pixels."""
 
     def crops() -> Iterator[list[np.ndarray]]:
         for crop in calibration:
             yield [crop[None]]
 
+    decoding = _decoding(_converter(graph, graph.function(1), "float32").convert())
     converter.representative_dataset = crops
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=DECODING)
-    chosen = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=crops, debug_options=options)
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=decoding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it makes an interpreter of its own, of the kind that is going away
+        chosen = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=crops, debug_options=options
+        )
     return chosen.get_nondebug_quantized_model()
+
+
+def _decoding(content: bytes) -> list[str]:
+    """Names of the results in a file that the heatmaps do not need."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
+    outputs = [signature.Outputs(i) for i in range(signature.OutputsLength())]
+    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+    makers = {int(result): one for one in operators for result in one.OutputsAsNumpy()}
+    needed: set[int] = set()
+    open_ones = [one.TensorIndex() for one in outputs if one.Name() == HEATMAPS.encode()]
+    while open_ones:
+        tensor = open_ones.pop()
+        if tensor in makers and tensor not in needed:
+            needed.add(tensor)
+            open_ones.extend(int(taken) for taken in makers[tensor].InputsAsNumpy())
+    return [graph.Tensors(tensor).Name().decode() for tensor in makers if tensor not in needed]
 
 
 def _converter(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jinja2
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose.report import tiny
+from keras_mspose.report import template, tiny
 
 LISTED = 12  # flipped persons that the terminal names; the JSON file and the page have all of them
 
@@ -19,7 +18,7 @@ def show(report: dict) -> None:
     keras = report["keras"][0]
     name = f"{keras['metric']}@{keras['threshold']:g}"
     title = f"{report['persons']} persons of {report['data']} {report['split']}, box {report['box']}; Keras has "
-    title += ", ".join(f"{percent2(one['mean'])}{' with the flip test' * one['flip_test']}" for one in report["keras"])
+    title += ", ".join(f"{two(one['mean'])}{' with the flip test' * one['flip_test']}" for one in report["keras"])
     table = Table(title=f"{name}, {title}", title_justify="left")
     table.add_column("against Keras", overflow="fold")
     for column in ("mean px", "p99.9 px", "largest px", "flipped", "heatmaps", name, "lost", "verdict"):
@@ -28,7 +27,7 @@ def show(report: dict) -> None:
         found = row["differences"]
         pixels = (tiny(found[key]) for key in ("mean_px", "p99_9_px", "largest_px"))
         heatmaps = "-" if found["heatmaps"] is None else tiny(found["heatmaps"])
-        score = percent2(row["accuracy"]["mean"])
+        score = two(row["accuracy"]["mean"])
         lost = "-" if row["loss"] is None else f"{row['loss']:+.2f}"
         verdict = "good" if row["good"] else f"PAST LIMIT ({row['limit']})"
         table.add_row(label(row), *pixels, str(found["flipped"]), heatmaps, score, lost, verdict)
@@ -45,7 +44,7 @@ def label(row: dict) -> str:
     }[row["format"]]
 
 
-def percent2(value: float | None) -> str:
+def two(value: float | None) -> str:
     """Two digits; a dash where nothing was counted."""
     return "-" if value is None else f"{value:.2f}"
 
@@ -56,16 +55,9 @@ def render(report: dict) -> str:
     Args:
         report: as `verify_run.verify_export` returns it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("export"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(tiny=tiny, label=label, percent=percent2)
     slowest = max((one["median_ms"] for row in report["files"] for one in row["timed"].values()), default=1.0)
-    return environment.get_template("verify.html").render(**report, slowest=slowest)
+    rows = [{**row, "label": label(row)} for row in report["files"]]
+    return template("verify.html").render(**{**report, "files": rows}, slowest=slowest)
 
 
 def _show_speed(report: dict, console: Console) -> None:

@@ -65,6 +65,7 @@ def rule() -> dict:
         "margin": crop_rule.MARGIN,
         "positionBits": crop_rule.POSITION_BITS,
         "weightBits": crop_rule.WEIGHT_BITS,
+        "betweenBits": crop_rule.BETWEEN_BITS,
         "blurBits": crop_rule.BLUR_BITS,
         "far": crop_rule.FAR,
     }

@@ -1,4 +1,4 @@
-"""Augmentation: random numbers for one person, then keypoints and image together through one transform.
+"""Augmentation: random numbers for every person, then keypoints and image together through one transform.
 
 Scale, rotation, translation, flip and half bodies go into the crop transform, so that the photograph is resampled once.
 Pixels of the crop are touched by patches and by colours alone, a batch at a time. All draws are stateless: the same
@@ -19,7 +19,7 @@ from keras_mspose.skeleton import Skeleton
 
 
 class Draw(NamedTuple):
-    """Random numbers of one person.
+    """Random numbers of one person or, with a leading dimension of B in all, of a batch.
 
     Attributes:
         scale: () factor by which the person appears larger.
@@ -56,24 +56,34 @@ def check(config: AugmentConfig, skeleton: Skeleton) -> None:
 
 
 def draw(config: AugmentConfig, seed: tf.Tensor) -> Draw:
-    """Draw the numbers of one person.
+    """Draw the numbers of one person or of a batch.
 
     Args:
-        seed: (2,) int, unlike for every person and epoch.
+        seed: (2,) or (B, 2) int, unlike for every person and epoch.
     """
-    r = tf.random.stateless_uniform([14], seed, -1.0, 1.0)
-    turned = r[2] < 2 * config.rotation_share - 1
-    contrast, lighter = 1.0 + config.contrast * r[12], 255.0 * config.brightness * r[13]
+    r = 2 * _uniform(14, seed) - 1
+    one = tf.unstack(r, axis=-1)
+    turned = one[2] < 2 * config.rotation_share - 1
+    contrast, lighter = 1.0 + config.contrast * r[..., 12:13], 255.0 * config.brightness * r[..., 13:]
+    factors = contrast * (1.0 + config.colour * r[..., 6:9])
     return Draw(
-        scale=1.0 + config.scale * r[0],
-        rotation=tf.where(turned, math.radians(config.rotation) * r[1], 0.0),
-        shift=config.translation * r[3:5],
-        flip=r[5] < 2 * config.flip - 1,
-        colour=tf.stack([contrast * (1.0 + config.colour * r[6:9]), tf.repeat(127.5 * (1.0 - contrast) + lighter, 3)]),
-        whole_image=r[9] < 2 * config.whole_image - 1,
-        half_body=r[10] < 2 * config.half_body - 1,
-        upper=r[11] < 0,
+        scale=1.0 + config.scale * one[0],
+        rotation=tf.where(turned, math.radians(config.rotation) * one[1], 0.0),
+        shift=config.translation * r[..., 3:5],
+        flip=one[5] < 2 * config.flip - 1,
+        colour=tf.stack([factors, 127.5 * (1.0 - contrast) + lighter + 0 * factors], axis=-2),
+        whole_image=one[9] < 2 * config.whole_image - 1,
+        half_body=one[10] < 2 * config.half_body - 1,
+        upper=one[11] < 0,
     )
+
+
+def _uniform(count: int, seed: tf.Tensor) -> tf.Tensor:
+    """`count` numbers from 0 to 1 of every seed: (count,) or (B, count). Each person's are its own seed's, whoever else
+    is in the batch, which TensorFlow has no single operation for."""
+    if len(seed.shape) == 1:
+        return tf.random.stateless_uniform([count], seed)
+    return tf.stack([_uniform(count, one) for one in tf.unstack(seed)])
 
 
 def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
@@ -85,29 +95,27 @@ def change_colour(crop: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
 
 
 def flip_keypoints(keypoints: tf.Tensor, flip: tf.Tensor, flip_order: tf.Tensor) -> tf.Tensor:
-    """Exchange the names of mirrored keypoints (K, n) where `flip` () holds; positions are the transform's business."""
-    return tf.where(flip, tf.gather(keypoints, flip_order), keypoints)
+    """Exchange the names of mirrored keypoints (..., K, n) where `flip` (...) holds; positions are the transform's
+    business."""
+    return tf.where(flip[..., None, None], tf.gather(keypoints, flip_order, axis=-2), keypoints)
 
 
 def draw_patches(config: AugmentConfig, skeleton: Skeleton, seed: tf.Tensor) -> tf.Tensor:
-    """The numbers between 0 and 1 that patches need of one person, apart from those of `draw`: none where all are off.
+    """The numbers between 0 and 1, (n,) or (B, n), that patches need, apart from `draw`'s: none where all are off.
 
     Args:
-        seed: (2,) int, the person's in `draw`.
+        seed: (2,) or (B, 2) int, as in `draw`.
     """
     count = occluders.NUMBERS if config.occluders else 0
     count += masking.numbers(skeleton) if config.mask_keypoints or config.copy_keypoints else 0
-    return tf.random.stateless_uniform([count], tf.random.fold_in(seed, 1))
+    if not count:
+        return tf.zeros([*seed.shape[:-1], 0])
+    apart = [tf.random.fold_in(one, 1) for one in tf.unstack(tf.reshape(seed, [-1, 2]))]
+    return _uniform(count, tf.reshape(tf.stack(apart), seed.shape))
 
 
 def paste_patches(
-    crops: tf.Tensor,
-    targets: tf.Tensor,
-    numbers: tf.Tensor,
-    config: AugmentConfig,
-    skeleton: Skeleton,
-    *,
-    compiled: bool = True,
+    crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, config: AugmentConfig, skeleton: Skeleton
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Keypoint masking, and occluders over it, as far as they are on.
 
@@ -115,20 +123,13 @@ def paste_patches(
         crops: (B, H, W, 3) uint8.
         targets: (B, K, 4) x, y in crop pixels, visibility, reference length.
         numbers: (B, n) as `draw_patches` gives them.
-        compiled: by XLA, for speed where many batches of one size come.
 
     Returns:
         crops and targets, of the same shapes.
     """
-    first = occluders.NUMBERS if config.occluders else 0
-
-    def pasted(crops: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        layers = []
-        if config.mask_keypoints or config.copy_keypoints:
-            layers.append(masking.keypoint_patches(crops, targets, numbers[:, first:], config, skeleton))
-        if config.occluders:
-            layers.append(occluders.occluding_patches(crops.shape[1:3], numbers[:, :first], config))
-        return patches.paste(crops, targets, layers) if layers else (crops, targets)
-
-    with tf.device("CPU"):  # where float32 is what it says
-        return (tf.function(pasted, autograph=False, jit_compile=True) if compiled else pasted)(crops, targets, numbers)
+    first, layers = occluders.NUMBERS if config.occluders else 0, []
+    if config.mask_keypoints or config.copy_keypoints:
+        layers.append(masking.keypoint_patches(crops, targets, numbers[:, first:], config, skeleton))
+    if config.occluders:
+        layers.append(occluders.occluding_patches(crops.shape[1:3], numbers[:, :first], config))
+    return patches.paste(crops, targets, layers) if layers else (crops, targets)

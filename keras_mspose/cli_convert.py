@@ -49,7 +49,11 @@ def add_data_sets(convert: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
         )
-        command.set_defaults(run=lambda options: _quietly(run, options))
+
+        def converted(options: argparse.Namespace) -> None:
+            run(options)
+
+        command.set_defaults(run=converted)
         return command
 
     custom = add(
@@ -123,13 +127,6 @@ def add_data_sets(convert: argparse.ArgumentParser) -> None:
     )
     synthetic.add_argument("--persons", type=int, default=3000, help="training persons (default 3000)")
     synthetic.add_argument("--seed", type=int, default=0, help="of the persons (default 0)")
-
-
-def _quietly(run: Callable[[argparse.Namespace], RecordSet], options: argparse.Namespace) -> None:
-    from keras_mspose.quiet import import_tensorflow
-
-    import_tensorflow()
-    run(options)
 
 
 def _how(options: argparse.Namespace) -> How:

@@ -44,6 +44,47 @@ def add_commands(add: Add) -> None:
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
     train.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
 
+    plot = add(
+        "plot",
+        "Draw loss and accuracy of runs, epoch by epoch.",
+        "mspose plot runs/lsp --out curves.png",
+        _plot,
+    )
+    plot.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders; several are drawn together")
+    plot.add_argument("--out", type=Path, help="PNG to write (default: curves.png in the first run)")
+
+    doctor = add(
+        "doctor",
+        "Say in words what is wrong with a recipe and its data, or with a trained run; 1 if anything is.",
+        "mspose doctor lsp_small --data data/lsp\n  mspose doctor runs/lsp --data data/lsp --json doctor.json",
+        _doctor,
+    )
+    doctor.add_argument("subject", metavar="RUN|RECIPE", help="run folder or .keras file, or a recipe's name or file")
+    doctor.add_argument("--data", type=Path, required=True, help="record folder")
+    doctor.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    doctor.add_argument(
+        "--picture", type=Path, default=Path("doctor.png"), help="crops with their targets (default doctor.png)"
+    )
+    doctor.add_argument("--json", type=Path, help="write the findings as JSON too")
+
+    ablate = add(
+        "ablate",
+        "Train a grid of settings with several seeds at equal budgets, compare, and draw the paper's Fig. 4.",
+        "mspose ablate paper_lsp --data data/lsp --out runs/fig4 --quick",
+        _ablate,
+    )
+    ablate.add_argument("ablation", help="a shipped ablation's name, or a .yaml file")
+    ablate.add_argument("--data", type=Path, required=True, help="record folder")
+    ablate.add_argument(
+        "--out", type=Path, required=True, help="folder of the ablation; the same command goes on there"
+    )
+    ablate.add_argument(
+        "--quick", action="store_true", help="the file's quick form: whether it works, not what it finds"
+    )
+    ablate.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change every run")
+    ablate.add_argument("--no-flip", action="store_true", help="measure without the flip test")
+    ablate.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
+
 
 def _demo(options: argparse.Namespace) -> int:
     from keras_mspose.demo_folder import DemoFolder
@@ -79,3 +120,41 @@ def _train(options: argparse.Namespace) -> None:
 
     best = train(config, data, options.out, devices=options.devices.split(",") if options.devices else None)
     print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data[0]}")
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from keras_mspose.plot_run import plot_runs
+
+    plot_runs(options.runs, options.out)
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    from keras_mspose import ablation
+    from keras_mspose.records import RecordSet
+
+    grid = ablation.load(options.ablation, quick=options.quick, changes=options.set)
+    data = RecordSet.load(options.data)
+    load_tensorflow()
+    from keras_mspose.ablate_run import ablate
+
+    devices = options.devices.split(",") if options.devices else None
+    ablate(grid, data, options.out, flip=not options.no_flip, devices=devices)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from keras_mspose import saved_model
+    from keras_mspose.config import load_recipe, recipe_names
+    from keras_mspose.errors import MsposeError
+    from keras_mspose.records import RecordSet
+
+    recipe = options.subject in recipe_names() or options.subject.endswith((".yaml", ".yml", ".json"))
+    if not recipe and options.set:
+        raise MsposeError("--set changes a recipe; a run is looked at as it was trained")
+    config = load_recipe(options.subject, options.set) if recipe else saved_model.facts(options.subject).config
+    data = RecordSet.load(options.data)
+    load_tensorflow()
+    from keras_mspose.doctor_run import examine
+
+    run = None if recipe else Path(options.subject)
+    found = examine(config, data, run=run, picture=options.picture, json_path=options.json)
+    return 0 if all(finding.good for finding in found) else 1

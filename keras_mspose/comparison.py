@@ -51,6 +51,27 @@ class Difference:
         }
 
 
+@dataclass(frozen=True)
+class SeedDifference(Difference):
+    """A difference between two ways of training.
+
+    Attributes:
+        by_seed: B less A for every seed.
+    """
+
+    by_seed: tuple[float, ...] = ()
+
+    @property
+    def is_real(self) -> bool:
+        """Whether every seed has the same sign, and the interval over seeds and persons leaves out 0."""
+        same = all(d > 0 for d in self.by_seed) or all(d < 0 for d in self.by_seed)
+        return same and super().is_real
+
+    def to_dict(self) -> dict:
+        """JSON-ready form."""
+        return {**super().to_dict(), "by_seed": list(self.by_seed)}
+
+
 def compare(
     a: np.ndarray, b: np.ndarray, skeleton: Skeleton, threshold: float, *, seed: int = 0, draws: int = DRAWS
 ) -> dict[str, Difference]:
@@ -69,21 +90,60 @@ def compare(
     """
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         raise MsposeError("the two are not of the same persons and labels: the keypoints that count differ")
-    counted = ~np.isnan(a)
-    times = np.random.default_rng(seed).multinomial(len(a), np.full(len(a), 1 / len(a)), size=draws).astype(np.float32)
-    weights = np.concatenate([np.ones((1, len(a)), np.float32), times])  # first everybody once: the figure itself
-
-    def percent(distances: np.ndarray) -> np.ndarray:
-        hits = (np.where(counted, distances, np.inf) <= threshold).astype(np.float32)
-        total = weights @ counted.astype(np.float32)
-        return np.where(total > 0, 100.0 * (weights @ hits) / np.maximum(total, 1), np.nan)
-
-    joints_a, joints_b = percent(a), percent(b)
+    counted, weights = ~np.isnan(a), _drawn_persons(len(a), draws, np.random.default_rng(seed))
+    joints_a, joints_b = (_percent(one, weights, threshold) for one in (a, b))
     scored = skeleton.scored_indices
     found = {"mean": _difference(_mean(joints_a[:, scored]), _mean(joints_b[:, scored]), counted.any(axis=1).sum())}
     for i, name in enumerate(skeleton.keypoints):
         found[name] = _difference(joints_a[:, i], joints_b[:, i], counted[:, i].sum())
     return found
+
+
+def compare_seeds(
+    a: np.ndarray, b: np.ndarray, skeleton: Skeleton, threshold: float, *, seed: int = 0, draws: int = DRAWS
+) -> SeedDifference:
+    """Compare two ways of training, each done with several seeds: chance in the training and in the persons together.
+
+    Persons and seeds are both drawn again, the same ones for either way.
+
+    Args:
+        a, b: (S, P, K) normalised distances of the same persons and seeds.
+        threshold: distances up to it are right.
+
+    Returns:
+        The difference of the mean over the scored keypoints, averaged over the seeds.
+
+    Raises:
+        MsposeError: the keypoints that count are not the same.
+    """
+    if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
+        raise MsposeError("the two are not of the same seeds, persons and labels: the keypoints that count differ")
+    rng = np.random.default_rng(seed)
+    weights = _drawn_persons(a.shape[1], draws, rng)
+    scored = skeleton.scored_indices
+    of_a, of_b = (
+        np.stack([_mean(_percent(one, weights, threshold)[:, scored]) for one in way]) for way in (a, b)
+    )  # (S, 1 + draws)
+    of_seeds = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), size=draws).T / len(a)  # (S, draws)
+    drawn = ((of_b - of_a)[:, 1:] * of_seeds).sum(axis=0)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    persons = int((~np.isnan(a[0])).any(axis=1).sum())
+    by_seed = tuple((of_b - of_a)[:, 0].tolist())
+    return SeedDifference(float(of_a[:, 0].mean()), float(of_b[:, 0].mean()), float(low), float(high), persons, by_seed)
+
+
+def _drawn_persons(count: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """(1 + draws, count) how often each person counts; the first row is everybody once: the figure itself."""
+    times = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float32)
+    return np.concatenate([np.ones((1, count), np.float32), times])
+
+
+def _percent(distances: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:
+    """(1 + draws, K) share of right keypoints, NaN where nobody counts."""
+    counted = ~np.isnan(distances)
+    hits = (np.where(counted, distances, np.inf) <= threshold).astype(np.float32)
+    total = weights @ counted.astype(np.float32)
+    return np.where(total > 0, 100.0 * (weights @ hits) / np.maximum(total, 1), np.nan)
 
 
 def _mean(joints: np.ndarray) -> np.ndarray:

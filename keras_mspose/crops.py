@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from keras_mspose import geometry
-from keras_mspose.crop_rule import BLUR_BITS, FAR, FINEST, MARGIN, POSITION_BITS, RATIOS, WEIGHT_BITS
+from keras_mspose.crop_rule import BETWEEN_BITS, BLUR_BITS, FAR, FINEST, MARGIN, POSITION_BITS, RATIOS, WEIGHT_BITS
 from keras_mspose.errors import MsposeError
 from keras_mspose.image_files import FORMATS, TooLarge, open_image
 
@@ -160,9 +160,10 @@ def _sample(image: np.ndarray, positions: np.ndarray, crop_size: tuple[int, int]
     fixed = np.round(np.clip(positions, -FAR, FAR) * np.float32(2.0**POSITION_BITS)).astype(np.int32)
     rows = _taps(fixed[1, 1] * np.arange(crop_size[0]) + fixed[1, 2], height, border)
     columns = _taps(fixed[0, 0] * np.arange(crop_size[1]) + fixed[0, 2], width, border)
-    down = sum(image[index] * weights[:, None, None] for index, weights in rows)
-    across = sum(down[:, index] * weights[:, None] for index, weights in columns)
-    return ((across + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)).astype(np.uint8)
+    lost, rest = WEIGHT_BITS - BETWEEN_BITS, WEIGHT_BITS + BETWEEN_BITS
+    between = (sum(image[:, index] * weights[:, None] for index, weights in columns) + (1 << (lost - 1))) >> lost
+    total = sum(between[index] * weights[:, None, None] for index, weights in rows)
+    return ((total + (1 << (rest - 1))) >> rest).astype(np.uint8)
 
 
 def _smooth(image: np.ndarray, weight: int) -> np.ndarray:

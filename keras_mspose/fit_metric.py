@@ -12,7 +12,8 @@ from keras_mspose import heatmaps as codec
 class CorrectKeypoints(keras.metrics.Metric):
     """Percentage of keypoints within `threshold` reference lengths of the truth, unweighted mean over keypoints.
 
-    The same figure as `metrics.accuracy(...).mean`: labelled keypoints of persons with a reference length count.
+    The same figure as `metrics.accuracy(...).mean`: labelled keypoints of persons with a reference length count. Hits
+    and counts are whole numbers, exact in float32 up to 16 million a keypoint; the result is float64.
 
     Args:
         keypoints: K.
@@ -48,9 +49,10 @@ class CorrectKeypoints(keras.metrics.Metric):
         self.counts.assign_add(tf.reduce_sum(tf.cast(counted, tf.float32), axis=0))
 
     def result(self) -> tf.Tensor:
-        hits = tf.gather(tf.convert_to_tensor(self.hits), self.scored)
-        counts = tf.gather(tf.convert_to_tensor(self.counts), self.scored)
-        seen = tf.cast(counts > 0, tf.float32)
+        hits, counts = (
+            tf.cast(tf.gather(tf.convert_to_tensor(v), self.scored), tf.float64) for v in (self.hits, self.counts)
+        )
+        seen = tf.cast(counts > 0, tf.float64)
         share = tf.math.divide_no_nan(hits, counts)
         return 100.0 * tf.math.divide_no_nan(tf.reduce_sum(share * seen), tf.reduce_sum(seen))
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_mspose import geometry, visualization
 from keras_mspose.evaluation import Evaluation
 from keras_mspose.metrics import THRESHOLDS, normalised_distances
-from keras_mspose.model import answer_name, head_scale
+from keras_mspose.model import answer_name, head_scale, head_stack
 from keras_mspose.records import RecordSet
 from keras_mspose.saved_model import Facts
 
@@ -30,7 +30,7 @@ class Shown:
         name: the photograph's name in the data set.
         error: mean distance of the counted joints over the reference length.
         right, counted: how many of them are within the threshold, and how many there are.
-        group: `best`, `median` or `worst`.
+        group: `best`, `median`, `worst` or `random`.
     """
 
     place: int
@@ -52,14 +52,38 @@ def choose(found: Evaluation, data: RecordSet, each: int = 6) -> list[Shown]:
     Returns:
         Best, median and worst, each group from small error to large.
     """
+    error, right, counted, order = _errors(found, data)
+    each = min(each, len(order) // 3)
+    middle = (len(order) - each) // 2
+    groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[len(order) - each :]}
+    return _shown(found, groups, error, right, counted)
+
+
+def worst_and_random(found: Evaluation, data: RecordSet, each: int = 12, seed: int = 0) -> list[Shown]:
+    """The persons with the largest errors, the worst first, and as many others at random.
+
+    Args:
+        each: how many of a group; fewer where the split is small.
+        seed: of the drawing.
+    """
+    error, right, counted, order = _errors(found, data)
+    worst = order[::-1][: min(each, max(1, len(order) // 2))]
+    others = np.setdiff1d(order, worst)
+    drawn = np.random.default_rng(seed).permutation(others)[:each]
+    return _shown(found, {"worst": worst, "random": np.sort(drawn)}, error, right, counted)
+
+
+def _errors(found: Evaluation, data: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per person mean distance, right and counted joints (P,); and the places of those who count, from small error."""
     distances = normalised_distances(found.predicted, found.truth, found.reference)[:, data.skeleton.scored_indices]
     counted = (~np.isnan(distances)).sum(axis=1)
     error = np.divide(np.nansum(distances, axis=1), counted, out=np.full(len(counted), np.nan), where=counted > 0)
     right = (np.nan_to_num(distances, nan=np.inf) <= THRESHOLDS[data.metric]).sum(axis=1)
     order = np.argsort(error, kind="stable")[: int((counted > 0).sum())]  # NaN sorts to the end
-    each = min(each, len(order) // 3)
-    middle = (len(order) - each) // 2
-    groups = {"best": order[:each], "median": order[middle : middle + each], "worst": order[len(order) - each :]}
+    return error, right, counted, order
+
+
+def _shown(found: Evaluation, groups: dict, error: np.ndarray, right: np.ndarray, counted: np.ndarray) -> list[Shown]:
     return [
         Shown(int(i), found.image_names[i], float(error[i]), int(right[i]), int(counted[i]), group)
         for group, places in groups.items()
@@ -129,3 +153,56 @@ def draw_strips(
         named = {name.replace("_gt1", "_gt"): maps[name][0].numpy() for name in heads}
         strips[place] = visualization.scale_strip(large[place]["crop"], named)
     return strips
+
+
+def draw_cards(
+    model: keras.Model, facts: Facts, data: RecordSet, found: Evaluation, places: list[int]
+) -> dict[int, np.ndarray]:
+    """One picture a person: the answer, the truth, and the heatmaps before and after the regression, where the network
+    has one, of a plain pass over the box that was looked at last.
+
+    Args:
+        model: the training network, with all its heads.
+
+    Returns:
+        uint8 RGB by the person's number in the split.
+    """
+    answer = answer_name(model)
+    before = max((name for name in model.output_names if name.endswith("_gt1")), key=lambda name: head_stack(name))
+    shown = [before] if answer == before else [before, answer]
+    own = _crops_at(data, found, places, facts.config.model.input_size)
+    large = _crops_at(data, found, places, (PHOTO, PHOTO))
+    cards = {}
+    for place in places:
+        crop, matrix = large[place]
+        truth = found.truth[place] * [1, 1, 0.5]  # visibility 2 is opaque, 1 half so, 0 not drawn
+        tiles = []
+        for keypoints, name in ((found.predicted[place], "answer"), (truth, "truth")):
+            moved = np.column_stack([geometry.apply(matrix, keypoints[:, :2]), keypoints[:, 2]])
+            tiles.append((visualization.draw_pose(crop, moved, data.skeleton, person_size=PHOTO), name))
+        maps = model(own[place][0][None], training=False)
+        for name in shown:
+            caption = "after regression" if name != before else "before regression" if len(shown) > 1 else "heatmaps"
+            tiles.append((visualization.heatmap_overlay(crop, maps[name][0].numpy()), f"{caption}: {name}"))
+        cards[place] = visualization.contact_sheet(tiles, len(tiles))
+    return cards
+
+
+def _crops_at(
+    data: RecordSet, found: Evaluation, places: list[int], size: tuple[int, int]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Crop (H, W, 3) uint8 and matrix (2, 3), photograph to crop, of the box that was looked at last, by place."""
+    import tensorflow as tf
+
+    from keras_mspose import resample
+
+    matrices = geometry.crop_transform(found.boxes[:, :2], found.boxes[:, 2], size)
+    wanted = tf.constant(places, tf.int64)
+
+    def cut(place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        matrix = tf.gather(tf.constant(matrices), place)
+        return place, resample.crop_from_jpeg(data.parse(record)["image"], matrix, size), matrix
+
+    persons = tf.data.TFRecordDataset(data.files(found.split)).enumerate().take(max(places, default=-1) + 1)
+    chosen = persons.filter(lambda place, _: tf.reduce_any(place == wanted)).map(cut)
+    return {int(place): (crop.numpy(), matrix.numpy()) for place, crop, matrix in chosen}

@@ -106,21 +106,21 @@ def joints_box(keypoints: Any) -> tuple[Any, Any]:
     """Square about the labelled keypoints' bounding box, side 1.25 times its longer side.
 
     Args:
-        keypoints: (K, 3) x, y in photograph pixels, visibility.
+        keypoints: (..., K, 3) x, y in photograph pixels, visibility.
 
     Returns:
-        center (2,) and side (), in photograph pixels. The side is at least 1, and a person without any labelled
+        center (..., 2) and side (...), in photograph pixels. The side is at least 1, and a person without any labelled
         keypoint gets a side of 1 about the origin: callers leave such persons out.
     """
     xp = array_module(keypoints)
     smallest, largest = (np.min, np.max) if xp is np else (xp.reduce_min, xp.reduce_max)
-    labelled = keypoints[:, 2:] > 0
-    xy = keypoints[:, :2]
+    labelled = keypoints[..., 2:] > 0
+    xy = keypoints[..., :2]
     far = xp.ones_like(xy) * 1e9
-    low = smallest(xp.where(labelled, xy, far), axis=0)
-    high = largest(xp.where(labelled, xy, -far), axis=0)
+    low = smallest(xp.where(labelled, xy, far), axis=-2)
+    high = largest(xp.where(labelled, xy, -far), axis=-2)
     center = xp.where(low <= high, (low + high) / 2, xp.zeros_like(low))
-    side = xp.maximum(BOX_MARGIN * largest(high - low, axis=0), 1.0)
+    side = xp.maximum(BOX_MARGIN * largest(high - low, axis=-1), 1.0)
     return center, side
 
 
@@ -157,7 +157,7 @@ def image_box(width: Any, height: Any) -> tuple[Any, Any]:
     """The whole image as a square box: its middle, and its longer side.
 
     Args:
-        width, height: () float, photograph pixels.
+        width, height: (...) float, photograph pixels.
     """
     xp = array_module(width, height)
     center = xp.stack([(width - 1) / 2, (height - 1) / 2], axis=-1)

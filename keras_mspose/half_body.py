@@ -31,26 +31,26 @@ def half_body_box(
     """The box of a person's upper or lower half.
 
     Args:
-        keypoints: (K, 3) x, y in photograph pixels, visibility.
+        keypoints: (..., K, 3) x, y in photograph pixels, visibility.
         skeleton: one that names its `upper_body`.
-        upper: () bool, which half is wanted.
-        whole: () side of the person's own box in photograph pixels.
+        upper: (...) bool, which half is wanted.
+        whole: (...) side of the person's own box in photograph pixels.
 
     Returns:
-        centre (2,) and side () in photograph pixels, and () bool, whether enough keypoints are labelled for it.
+        centre (..., 2) and side (...) in photograph pixels, and (...) bool, whether enough is labelled for it.
     """
-    labelled = keypoints[:, 2] > 0
+    labelled = keypoints[..., 2] > 0
     above = tf.constant([name in skeleton.upper_body for name in skeleton.keypoints])
-    uppers, lowers = (tf.reduce_sum(tf.cast(labelled & half, tf.int32)) for half in (above, ~above))
+    uppers, lowers = (tf.reduce_sum(tf.cast(labelled & half, tf.int32), axis=-1) for half in (above, ~above))
     upper = (uppers >= FEWEST) & (upper | (lowers < FEWEST))
     enough = (tf.maximum(uppers, lowers) >= FEWEST) & (2 * (uppers + lowers) > len(skeleton))
-    taken = tf.cast(labelled & (above == upper), tf.float32)
-    center, side = geometry.joints_box(tf.concat([keypoints[:, :2], taken[:, None]], axis=1))
+    taken = tf.cast(labelled & (above == upper[..., None]), tf.float32)
+    center, side = geometry.joints_box(tf.concat([keypoints[..., :2], taken[..., None]], axis=-1))
     return center, tf.clip_by_value(side * (MARGIN / geometry.BOX_MARGIN), SMALLEST * whole, whole), enough
 
 
 def without_outside(targets: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Targets (K, 4) with those outside of a crop of `size` (H, W) unlabelled."""
-    inside = tf.reduce_all((targets[:, :2] > -0.5) & (targets[:, :2] < [size[1] - 0.5, size[0] - 0.5]), axis=1)
-    visibility = tf.where(inside, targets[:, 2], 0.0)
-    return tf.concat([targets[:, :2], visibility[:, None], targets[:, 3:]], axis=1)
+    """Targets (..., K, 4) with those outside of a crop of `size` (H, W) unlabelled."""
+    inside = tf.reduce_all((targets[..., :2] > -0.5) & (targets[..., :2] < [size[1] - 0.5, size[0] - 0.5]), axis=-1)
+    visibility = tf.where(inside, targets[..., 2], 0.0)
+    return tf.concat([targets[..., :2], visibility[..., None], targets[..., 3:]], axis=-1)

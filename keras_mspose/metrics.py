@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_mspose.errors import MsposeError
 from keras_mspose.records import METRICS
 from keras_mspose.skeleton import Skeleton
 
 THRESHOLDS = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
+STEPS = 50  # of a curve between 0 and its highest threshold
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Accuracy:
         mean: unweighted mean over the scored keypoints.
         weighted_mean: share of right ones among all scored keypoints, pooled (the table's Total).
         persons: persons that were counted, and how many there were.
+        auc: area under the curve of `weighted_mean` over thresholds from 0 to the metric's usual one, see
+            `area_under_curve`.
     """
 
     metric: str
@@ -41,6 +45,11 @@ class Accuracy:
     joints: dict[str, float]
     counts: dict[str, int]
     persons: dict[str, int]
+    auc: float
+
+    def scored(self, skeleton: Skeleton) -> int:
+        """How many labelled keypoints the totals count."""
+        return sum(self.counts[skeleton.keypoints[i]] for i in skeleton.scored_indices)
 
     def to_dict(self) -> dict:
         """JSON-ready form, percentages at full precision; a keypoint that was never counted is None."""
@@ -57,6 +66,7 @@ class Accuracy:
             "joints": {k: plain(v) for k, v in self.joints.items()},
             "counts": self.counts,
             "persons": self.persons,
+            "auc": plain(self.auc),
         }
 
 
@@ -103,7 +113,46 @@ def accuracy(
         joints=by_name,
         counts=dict(zip(skeleton.keypoints, counts.tolist(), strict=True)),
         persons={"counted": int(counted.any(axis=1).sum()), "all": len(distances)},
+        auc=area_under_curve(distances[:, scored], THRESHOLDS[metric], strict=strict),
     )
+
+
+def reference_between(truth: np.ndarray, skeleton: Skeleton, pair: tuple[str, str]) -> np.ndarray:
+    """Reference lengths of PCK over the distance of any two keypoints, as the torso's are.
+
+    Args:
+        truth: (P, K, 3) x, y, visibility.
+        pair: names of the two.
+
+    Returns:
+        (P,) in the truth's pixels, 0 where one of the two is not labelled.
+
+    Raises:
+        MsposeError: the skeleton has no such keypoint.
+    """
+    unknown = [name for name in pair if name not in skeleton.keypoints]
+    if unknown:
+        raise MsposeError(f"{unknown[0]}: no keypoint of {skeleton.name}, which has {', '.join(skeleton.keypoints)}")
+    a, b = (truth[:, skeleton.index(name)] for name in pair)
+    length = np.linalg.norm(a[:, :2] - b[:, :2], axis=-1)
+    return np.where((a[:, 2] > 0) & (b[:, 2] > 0), length, 0.0)
+
+
+def curve(distances: np.ndarray, thresholds: np.ndarray, *, strict: bool = False) -> np.ndarray:
+    """Percent of right ones among all counted distances, pooled, at each of (T,) rising thresholds; NaN where nothing
+    counts."""
+    flat = np.sort(distances[~np.isnan(distances)], axis=None)
+    if not len(flat):
+        return np.full(len(thresholds), np.nan)
+    # 1e-9: a threshold such as 0.3 is not the same number when it is reached by steps of 0.01
+    edges = thresholds - 1e-9 if strict else thresholds + 1e-9
+    return 100.0 * np.searchsorted(flat, edges, side="left" if strict else "right") / len(flat)
+
+
+def area_under_curve(distances: np.ndarray, top: float = 0.5, *, strict: bool = False) -> float:
+    """Area under `curve` over thresholds from 0 to `top`, trapezoidal, in percent of the most that it can be."""
+    thresholds = np.linspace(0, top, STEPS + 1)
+    return float(np.trapezoid(curve(distances, thresholds, strict=strict), thresholds) / top)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -41,9 +41,11 @@ class Matched(RecordSet):
         import tensorflow as tf
 
         person = self.original.parse(serialized)
-        rows = tf.pad(person["keypoints"], [[0, 1], [0, 0]])  # the added row is not labelled
+        keypoints = person["keypoints"]
+        rows = tf.concat([keypoints, tf.zeros_like(keypoints[..., :1, :])], axis=-2)  # the added row is not labelled
         added = len(self.original.skeleton)
-        return {**person, "keypoints": tf.gather(rows, [added if p is None else p for p in self.places])}
+        places = [added if p is None else p for p in self.places]
+        return {**person, "keypoints": tf.gather(rows, places, axis=-2)}
 
 
 def matched(data: RecordSet, skeleton: Skeleton, rename: Mapping[str, str]) -> RecordSet:

@@ -89,7 +89,12 @@ def answer_name(model: keras.Model) -> str:
     names = list(model.output_names)
     if REGRESSION in names:
         return REGRESSION
-    return max((n for n in names if n.endswith("_gt1")), key=lambda n: int(_HEAD.fullmatch(n)[1]))
+    return max((n for n in names if n.endswith("_gt1")), key=head_stack)
+
+
+def head_stack(name: str) -> int:
+    """Number of the stack that a supervised head belongs to, from 1, from its name."""
+    return int(_HEAD.fullmatch(name)[1])
 
 
 def head_scale(name: str) -> int:

@@ -7,11 +7,10 @@ what that saves).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import tensorflow as tf
 
-from keras_mspose import augment, epochs, geometry, half_body, mixing, records, resample
+from keras_mspose import augment, epochs, geometry, half_body, mixing, records, resample, sampling
 from keras_mspose.config import AugmentConfig, RunConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
@@ -63,22 +62,14 @@ def training_batches(
         start_epoch=start_epoch,
     )
 
-    def prepare(seeds: tf.Tensor, place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        if len(sets) == 1:
-            person = first.parse(record)
-        else:
-            person = tf.switch_case(tf.cast(place, tf.int32), [partial(one.parse, record) for one in sets])
-        numbers = augment.draw_patches(config.data.augment, first.skeleton, seeds)
-        return *augmented_crop(person, first, config, seeds), numbers
-
-    def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        crops, target = augmented_batch(*cut, first, config)
+    def prepare(seeds: tf.Tensor, places: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, dict]:
+        crops, target = augmented(_parsed(sets, places, records), first, config, seeds)
         return crops, dict.fromkeys(heads, target)
 
+    # Batched first: what is small is done once a batch, and only decoding and resampling once a person.
     batches = (
-        people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch // workers, drop_remainder=True)
-        .map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        people.batch(batch // workers, drop_remainder=True)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches, steps
@@ -96,6 +87,16 @@ def epoch_steps(sets: Sequence[records.RecordSet], config: RunConfig) -> int:
         folders = " and ".join(str(one.folder) for one in sets)
         raise MsposeError(f"{folders}: split {split!r} has {persons} persons, fewer than a batch of {batch}")
     return config.training.steps_per_epoch or persons // batch
+
+
+def _parsed(sets: Sequence[records.RecordSet], places: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Persons (B,) of one or several data sets, `places` (B,) of each in `sets`, as `records.parse` gives them."""
+    if len(sets) == 1:
+        return sets[0].parse(serialized)
+    turns = tf.dynamic_partition(tf.range(tf.size(places)), tf.cast(places, tf.int32), len(sets))
+    parts = [one.parse(tf.gather(serialized, turn)) for one, turn in zip(sets, turns, strict=True)]
+    found = {key: tf.dynamic_stitch(turns, [part[key] for part in parts]) for key in parts[0]}
+    return {key: tf.ensure_shape(part, [*serialized.shape, *part.shape[1:]]) for key, part in found.items()}
 
 
 def _sources(sets: Sequence[records.RecordSet], config: RunConfig, total: int, workers: int) -> list[epochs.Source]:
@@ -131,17 +132,17 @@ def evaluation_batches(
         photograph), `image_name`, `person_id`, `activity` (B,).
     """
 
-    def prepare(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        person = data.parse(record)
+    def prepare(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        person = data.parse(serialized)
         center, side = person_box(person, box)
         matrix = geometry.crop_transform(center, side, crop_size)
         reference = reference_length(person, data.metric, data.skeleton)
         return {
-            "crop": resample.crop_from_jpeg(person["image"], matrix, crop_size),
+            "crop": resample.crops_from_jpegs(person["image"], matrix, crop_size, sizes=_sizes(person)),
             "targets": targets(person["keypoints"], matrix, reference * max(crop_size) / side),
             "matrix": matrix,
             "reference": reference,
-            "box": tf.concat([center, side[None]], axis=0),
+            "box": tf.concat([center, side[:, None]], axis=1),
             **{key: person[key] for key in ("image", "keypoints", "origin", "image_name", "person_id", "activity")},
         }
 
@@ -149,112 +150,122 @@ def evaluation_batches(
     if persons is not None:
         source = source.take(persons)
     return (
-        source.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=drop_remainder)
+        source.batch(batch_size, drop_remainder=drop_remainder)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
+# Below, person and all that belongs to it may have a leading dimension of B, that of a batch.
+
+
 def targets(keypoints: tf.Tensor, matrix: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """What losses and metrics compare with: (K, 4) x, y in crop pixels, visibility, and the metric's reference length
-    in crop pixels (0 where the person has none).
+    """What losses and metrics compare with: (..., K, 4) x, y in crop pixels, visibility, and the metric's reference
+    length in crop pixels (0 where the person has none).
 
     Args:
-        keypoints: (K, 3) in photograph pixels.
-        matrix: (2, 3) photograph to crop.
-        reference: () in crop pixels.
+        keypoints: (..., K, 3) in photograph pixels.
+        matrix: (..., 2, 3) photograph to crop.
+        reference: (...) in crop pixels.
     """
-    xy = geometry.apply(matrix, keypoints[:, :2])
-    length = tf.fill([tf.shape(keypoints)[0], 1], reference)
-    return tf.concat([xy, keypoints[:, 2:], length], axis=1)
+    xy = geometry.apply(matrix, keypoints[..., :2])
+    length = reference[..., None, None] + tf.zeros_like(keypoints[..., :1])
+    return tf.concat([xy, keypoints[..., 2:], length], axis=-1)
 
 
 def person_box(person: dict[str, tf.Tensor], rule: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Centre (2,) and side () of a person's square box in photograph pixels, by `record`, `joints` or `image`.
+    """Centre (..., 2) and side (...) of a person's square box in photograph pixels, by `record`, `joints` or `image`.
 
     `record` falls back to `joints` for persons whose data set gives no box.
     """
     if rule == "image":
-        return geometry.image_box(person["image_size"][0], person["image_size"][1])
+        return geometry.image_box(person["image_size"][..., 0], person["image_size"][..., 1])
     center, side = geometry.joints_box(person["keypoints"])
     if rule == "record":
-        given = person["box"][2] > 0
-        center, side = tf.where(given, person["box"][:2], center), tf.where(given, person["box"][2], side)
+        box = person["box"]
+        center, side = tf.where(box[..., 2:] > 0, box[..., :2], center), tf.where(box[..., 2] > 0, box[..., 2], side)
     return center, side
 
 
 def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skeleton) -> tf.Tensor:
-    """() length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso, `pck_box`
+    """(...) length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso, `pck_box`
     the side of the box that `person_box` gives by `record`; 0 where the person has none and is not counted."""
     if metric == "pck_box":
         _, side = person_box(person, "record")
         return tf.where(side > 1, side, 0.0)  # 1: the box about a single keypoint, which has no size
     if metric == "pckh" or skeleton.torso is None:
         return person["head_size"]
-    a, b = (person["keypoints"][skeleton.index(name)] for name in skeleton.torso)
-    both = (a[2] > 0) & (b[2] > 0)
-    return tf.where(both, tf.norm(a[:2] - b[:2]), 0.0)
+    a, b = (person["keypoints"][..., skeleton.index(name), :] for name in skeleton.torso)
+    both = (a[..., 2] > 0) & (b[..., 2] > 0)
+    return tf.where(both, tf.norm(a[..., :2] - b[..., :2], axis=-1), 0.0)
 
 
-def augmented_crop(
-    person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, seeds: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One person as training sees it, but for what `augmented_batch` does to a whole batch.
-
-    Args:
-        person: as `records.parse` gives it.
-        seeds: (2,) int64, unlike for every person and epoch.
-
-    Returns:
-        crop (H, W, 3) uint8, targets (K, 4) (see `targets`), and the colours (2, 3).
-    """
-    settings: AugmentConfig = config.data.augment
-    size = config.model.input_size
-    drawn = augment.draw(settings, seeds)
-    own, whole = person_box(person, config.data.box), person_box(person, "image")
-    halved = tf.constant(False)
-    if settings.half_body:
-        *half, enough = half_body.half_body_box(person["keypoints"], data.skeleton, drawn.upper, own[1])
-        halved = drawn.half_body & enough & ~drawn.whole_image
-        own = tuple(tf.where(halved, h, o) for h, o in zip(half, own, strict=True))
-    center, side = (tf.where(drawn.whole_image, w, o) for w, o in zip(whole, own, strict=True))
-    matrix = geometry.crop_transform(
-        center + drawn.shift * side, side / drawn.scale, size, rotation=drawn.rotation, flip=drawn.flip
-    )
-    crop = resample.crop_from_jpeg(person["image"], matrix, size)
-    reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
-    target = targets(person["keypoints"], matrix, reference)
-    if settings.half_body:
-        target = tf.where(halved, half_body.without_outside(target, size), target)
-    return crop, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order)), drawn.colour
-
-
-def augmented_batch(
-    crops: tf.Tensor,
-    target: tf.Tensor,
-    colours: tf.Tensor,
-    numbers: tf.Tensor,
+def augmented(
+    person: dict[str, tf.Tensor],
     data: records.RecordSet,
     config: RunConfig,
+    seeds: tf.Tensor,
     *,
     compiled: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The part of the augmentation that touches pixels of the crop: patches, then colours.
+    """A batch of persons as training sees them.
 
     Args:
-        crops, target, colours: (B, ...) as `augmented_crop` gives them.
-        numbers: (B, n) as `augment.draw_patches` gives them.
-        compiled: see `augment.paste_patches`.
+        person: B persons as `records.parse` gives them.
+        seeds: (B, 2) int, unlike for every person and epoch.
+        compiled: by XLA, for speed where many batches come. Without: the same.
 
     Returns:
-        crops (B, H, W, 3) uint8 and targets (B, K, 4).
+        crops (B, H, W, 3) uint8 and targets (B, K, 4) (see `targets`).
     """
-    settings = config.data.augment
-    crops, target = augment.paste_patches(crops, target, numbers, settings, data.skeleton, compiled=compiled)
-    if settings.colour or settings.contrast or settings.brightness:
-        change = tf.function(augment.change_colour, autograph=False, jit_compile=True)  # one pass instead of six
-        crops = (change if compiled else augment.change_colour)(crops, colours)
-    return crops, target
+    settings: AugmentConfig = config.data.augment
+    size = config.model.input_size
+    drawn, numbers = augment.draw(settings, seeds), augment.draw_patches(settings, data.skeleton, seeds)
+    matrix, target = _planned(person, data, config, drawn)
+    packed = resample.packed_crops(person["image"], matrix, size, sizes=_sizes(person), compiled=compiled)
+
+    def finished(packed: tf.Tensor, target: tf.Tensor, colour: tf.Tensor, numbers: tf.Tensor) -> tuple:
+        crops = sampling.unpacked(packed)
+        crops, target = augment.paste_patches(crops, target, numbers, settings, data.skeleton)
+        if settings.colour or settings.contrast or settings.brightness:
+            crops = augment.change_colour(crops, colour)
+        return crops, target
+
+    if compiled:  # one pass over the pixels
+        finished = tf.function(finished, autograph=False, jit_compile=True)
+    with tf.device("CPU"):  # where float32 is what it says
+        return finished(packed, target, drawn.colour, numbers)
+
+
+def _planned(
+    person: dict[str, tf.Tensor], data: records.RecordSet, config: RunConfig, drawn: augment.Draw
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Transforms (B, 2, 3) from photograph to crop, and targets (B, K, 4)."""
+    size, half_bodies = config.model.input_size, bool(config.data.augment.half_body)
+    own, whole = person_box(person, config.data.box), person_box(person, "image")
+    if half_bodies:
+        *half, enough = half_body.half_body_box(person["keypoints"], data.skeleton, drawn.upper, own[1])
+        halved = drawn.half_body & enough & ~drawn.whole_image
+        own = _either(halved, half, own)
+    center, side = _either(drawn.whole_image, whole, own)
+    matrix = geometry.crop_transform(
+        center + drawn.shift * side[:, None], side / drawn.scale, size, rotation=drawn.rotation, flip=drawn.flip
+    )
+    reference = reference_length(person, data.metric, data.skeleton) * max(size) * drawn.scale / side
+    target = targets(person["keypoints"], matrix, reference)
+    if half_bodies:
+        target = tf.where(halved[:, None, None], half_body.without_outside(target, size), target)
+    return matrix, augment.flip_keypoints(target, drawn.flip, tf.constant(data.skeleton.flip_order))
+
+
+def _either(chosen: tf.Tensor, one: Sequence[tf.Tensor], other: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of two boxes (centre (B, 2), side (B,)) the one where `chosen` (B,) holds, else the other."""
+    return tf.where(chosen[:, None], one[0], other[0]), tf.where(chosen, one[1], other[1])
+
+
+def _sizes(person: dict[str, tf.Tensor]) -> tf.Tensor:
+    """(B, 2) int32 height and width of the photographs."""
+    return tf.cast(tf.reverse(person["image_size"], [-1]), tf.int32)
 
 
 def as_trained(
@@ -263,12 +274,12 @@ def as_trained(
     """One person exactly as training sees it, for pictures.
 
     Args:
-        person, seeds: as for `augmented_crop`.
+        person: as `records.parse` gives it.
+        seeds: (2,) int, as for `augmented`.
 
     Returns:
         crop (H, W, 3) uint8 and targets (K, 4).
     """
-    numbers = augment.draw_patches(config.data.augment, data.skeleton, seeds)
-    cut = (*augmented_crop(person, data, config, seeds), numbers)
-    crops, target = augmented_batch(*(part[None] for part in cut), data, config, compiled=False)
+    alone = {key: part[None] for key, part in person.items()}
+    crops, target = augmented(alone, data, config, seeds[None], compiled=False)
     return crops[0], target[0]

@@ -18,8 +18,6 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import Accuracy, accuracy
 from keras_mspose.skeleton import Skeleton
 
-CURVE = np.linspace(0, 0.5, 51)  # thresholds of the area under the curve, in head sizes
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -67,7 +65,6 @@ class Score:
         protocol: its name.
         accuracy: per joint and per group, with both means.
         mean: the figure that the protocol quotes.
-        auc: area under the curve of the pooled share over thresholds 0 to 0.5, as a share of the largest possible.
         at_tenth: the figure at 0.1, the true threshold.
         called_tenth: the figure at the threshold that the protocol's own code calls 0.1.
     """
@@ -75,7 +72,6 @@ class Score:
     protocol: str
     accuracy: Accuracy
     mean: float
-    auc: float
     at_tenth: float
     called_tenth: float
 
@@ -92,7 +88,7 @@ class Score:
             "joints": found["joints"],
             "counts": found["counts"],
             "persons": found["persons"],
-            "auc": self.auc,
+            "auc": found["auc"],
             "mean_at_0.1": self.at_tenth,
             "called_0.1": {"threshold": PROTOCOLS[self.protocol].tenth, "mean": self.called_tenth},
         }
@@ -129,19 +125,6 @@ def score(distances: np.ndarray, skeleton: Skeleton, protocol: str, threshold: f
         protocol=protocol,
         accuracy=found,
         mean=mean(found),
-        auc=area_under_curve(distances, skeleton, rules.strict),
         at_tenth=mean(at(0.1)),
         called_tenth=mean(at(rules.tenth)),
     )
-
-
-def area_under_curve(distances: np.ndarray, skeleton: Skeleton, strict: bool = False) -> float:
-    """Area under the pooled share of right keypoints over thresholds 0 to 0.5, trapezoidal, in percent of the most
-    that it can be; NaN where nothing counts."""
-    flat = distances[:, skeleton.scored_indices]
-    flat = np.sort(flat[~np.isnan(flat)])
-    if not len(flat):
-        return float("nan")
-    # 1e-9: a threshold such as 0.3 is not the same number when it is reached by steps of 0.01
-    right = np.searchsorted(flat, CURVE - 1e-9 if strict else CURVE + 1e-9, side="left" if strict else "right")
-    return float(100 * np.trapezoid(right / len(flat), CURVE) / CURVE[-1])

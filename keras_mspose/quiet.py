@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
+from functools import cache
 
 NOISE = (
     "All log messages before absl::InitializeLog",
@@ -15,13 +17,21 @@ NOISE = (
     "oneDNN custom operations are on",
 )
 
+_one_at_a_time = threading.Lock()
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow and list its devices, passing on what it writes to stderr but for the lines above.
 
     Those are written by its C++ parts before any log level is heeded. A machine with a GPU sees all of them: there
-    they say why the GPU is not used.
+    they say why the GPU is not used. Threads may call it, and again: the second does nothing.
     """
+    with _one_at_a_time:
+        _import_tensorflow()
+
+
+@cache
+def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     sys.stderr.flush()

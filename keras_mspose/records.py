@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from keras_mspose import example
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
 
@@ -160,18 +161,19 @@ class RecordSet:
         return int(self._split(split)["persons"])
 
     def parse(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parse one record of this set, as `parse` does."""
+        """Parse one or several records of this set, as `parse` does."""
         return parse(serialized, len(self.skeleton))
 
     def files(self, split: str) -> list[str]:
-        """Paths of a split's shards, after a check that each exists and begins with a record of this schema.
+        """Paths of a split's shards, after a check that each exists, is as long as its records say, and begins with one
+        of this schema.
 
         Raises:
-            MsposeError: unknown split, missing shard, or a shard of another schema.
+            MsposeError: unknown split, missing or cut shard, or a shard of another schema.
         """
         paths = [self.folder / shard["file"] for shard in self._split(split)["shards"]]
         for path in paths:
-            _check_first_record(path, len(self.skeleton))
+            _check_shard(path, len(self.skeleton))
         return [str(p) for p in paths]
 
     def _split(self, split: str) -> dict:
@@ -189,44 +191,34 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
         jpeg: the photograph's encoded bytes.
         size: (width, height) of the photograph in pixels.
     """
-    from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
-
-    def floats(values: Any) -> Feature:
-        return Feature(float_list=FloatList(value=np.asarray(values, np.float64).ravel().tolist()))
-
-    def ints(*values: int) -> Feature:
-        return Feature(int64_list=Int64List(value=values))
-
-    def text(value: bytes) -> Feature:
-        return Feature(bytes_list=BytesList(value=[value]))
-
-    feature = {
-        "format": text(FORMAT.encode()),
-        "image": text(jpeg),
-        "image/name": text(person.image_name.encode()),
-        "image/size": ints(*size),
-        "person/id": ints(person.person_id),
-        "person/keypoints": floats(person.keypoints),
-        "person/box": floats(person.box or (0, 0, 0)),
-        "person/head_box": floats(person.head_box or (0, 0, 0, 0)),
-        "person/head_size": floats([person.head_size]),
-        "person/head_size_estimated": ints(int(person.head_size_estimated)),
-        "person/activity": text(person.activity.encode()),
-        "person/area": floats([person.area]),
-        "image/crop": floats(person.crop),
-    }
-    # a protobuf map has no order of its own: without this, two runs write the same person as different bytes
-    return Example(features=Features(feature=feature)).SerializeToString(deterministic=True)
+    return example.serialised(
+        {
+            "format": FORMAT.encode(),
+            "image": jpeg,
+            "image/name": person.image_name.encode(),
+            "image/size": list(size),
+            "person/id": [person.person_id],
+            "person/keypoints": np.asarray(person.keypoints),
+            "person/box": np.asarray(person.box or (0, 0, 0)),
+            "person/head_box": np.asarray(person.head_box or (0, 0, 0, 0)),
+            "person/head_size": np.asarray(person.head_size),
+            "person/head_size_estimated": [int(person.head_size_estimated)],
+            "person/activity": person.activity.encode(),
+            "person/area": np.asarray(person.area),
+            "image/crop": np.asarray(person.crop),
+        }
+    )
 
 
 def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
-    """Parse one serialised record, inside or outside of tf.data.
+    """Parse serialised records, inside or outside of tf.data.
 
     Args:
-        serialized: () string.
+        serialized: () string, or (B,) of several.
         keypoints: K, the number of keypoints of the skeleton.
 
     Returns:
+        Of each of several, with a leading dimension of B in all:
         `format`, `image`, `image_name` () string, `image_size` (2,) float (width, height), `person_id` () int64,
         `keypoints` (K, 3), `box` (3,) centre x, y and side (side 0: none), `head_box` (4,), `head_size` (),
         `head_size_estimated` () int64, `activity` () string, `area` () in square pixels, and `origin` (3,): `crop`
@@ -250,7 +242,7 @@ def parse(serialized: tf.Tensor, keypoints: int) -> dict[str, tf.Tensor]:
         "person/area": one([], tf.float32, 0.0),
         "image/crop": one([3], tf.float32, WHOLE),
     }
-    found = tf.io.parse_single_example(serialized, fields)
+    found = tf.io.parse_example(serialized, fields)
     return {
         "format": found["format"],
         "image": found["image"],
@@ -293,18 +285,15 @@ def damage_named(data: RecordSet, split: str, *more: RecordSet) -> Iterator[None
         ) from error
 
 
-def whole_records(path: Path, most: int | None = None) -> tuple[int, bool]:
+def whole_records(path: Path) -> tuple[int, bool]:
     """How many records a file holds by the lengths that it declares, and whether nothing is left over behind them.
 
     Only those may be read: TensorFlow ends the process over a length that no memory holds.
-
-    Args:
-        most: look at no more than so many; then all is well as far as that.
     """
     count, at = 0, 0
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        while at < size and count != most:
+        while at < size:
             file.seek(at)
             # 8 bytes of length, 4 of its checksum, the record, 4 of its checksum
             head = file.read(8)
@@ -315,13 +304,15 @@ def whole_records(path: Path, most: int | None = None) -> tuple[int, bool]:
     return count, True
 
 
-def _check_first_record(path: Path, keypoints: int) -> None:
+def _check_shard(path: Path, keypoints: int) -> None:
     import tensorflow as tf
 
     if not path.is_file():
         raise MsposeError(f"{path}: named in {INDEX_NAME} but missing; convert again")
-    if whole_records(path, most=1) == (0, False):
-        raise MsposeError(f"{path}: not a readable TFRecord file (its first record is cut short); convert again")
+    count, nothing_left = whole_records(path)
+    if not nothing_left:
+        where = f"cut short or altered behind record {count}"
+        raise MsposeError(f"{path}: not a readable TFRecord file ({where}); convert again, or copy the folder again")
     try:
         example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(path)))).numpy())
     except StopIteration:

@@ -28,6 +28,19 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
+def template(name: str) -> jinja2.Template:
+    """A page's template, with the filters that figures are written by; a figure that is missing is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("keras_mspose"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, clock=clock, tiny=tiny)
+    return environment.get_template(name)
+
+
 def render_page(figures: dict, sheet: dict[int, np.ndarray], strips: dict[int, np.ndarray]) -> str:
     """The whole page.
 
@@ -42,16 +55,8 @@ def render_page(figures: dict, sheet: dict[int, np.ndarray], strips: dict[int, n
     Raises:
         jinja2.UndefinedError: a figure that the page shows is missing.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("keras_mspose"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, clock=clock, tiny=tiny)
     persons = [{**one, "picture": data_uri(sheet[one["place"]])} for one in figures["persons"]]
-    return environment.get_template("demo.html").render(
+    return template("demo.html").render(
         **{**figures, "persons": persons},
         strips=[{"name": _name(figures, place), "picture": data_uri(strip)} for place, strip in strips.items()],
         charts=_charts(figures),

@@ -11,8 +11,8 @@ from functools import lru_cache, partial
 
 import tensorflow as tf
 
+from keras_mspose import sampling
 from keras_mspose.crop_rule import FINEST, MARGIN, RATIOS
-from keras_mspose.sampling import sample
 
 OUTSIDE = 0  # grey level beyond the photograph's border
 
@@ -20,37 +20,78 @@ OUTSIDE = 0  # grey level beyond the photograph's border
 def crop_from_jpeg(
     jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
-    """Cut a crop out of an encoded photograph, of which no more is decoded than the crop shows.
-
-    Args:
-        jpeg: () string.
-        matrix: (2, 3) transform from photograph to crop pixels.
-        crop_size: (H, W).
-        compiled, upright: see `sampling.sample`.
-
-    Returns:
-        (H, W, 3) uint8 RGB; black beyond the photograph's border.
-    """
-    with tf.device("CPU"):
-        step, mean, positions = _reduction(matrix)
-        size = tf.image.extract_jpeg_shape(jpeg)[:2]
-        window, positions = _window(positions, crop_size, mean, -(-size // tf.bitwise.left_shift(1, step)))
-        # TensorFlow's own choice, INTEGER_FAST, saves 3 % of the time and is up to 13 grey levels off other decoders.
-        decode = partial(tf.raw_ops.DecodeAndCropJpeg, contents=jpeg, channels=3, dct_method="INTEGER_ACCURATE")
-        image = tf.switch_case(step, [partial(decode, crop_window=window, ratio=ratio) for ratio in RATIOS])
-        image = tf.cond(mean > 1, lambda: _averaged(image, mean), lambda: image)
-        return sample(image, positions, crop_size, compiled=compiled, upright=upright)
+    """`crops_from_jpegs` of one () string and one (2, 3) transform: (H, W, 3) uint8."""
+    return crops_from_jpegs(jpeg[None], matrix[None], crop_size, compiled=compiled, upright=upright)[0]
 
 
 def crops_from_jpegs(
-    jpegs: tf.Tensor, matrices: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True
+    jpegs: tf.Tensor,
+    matrices: tf.Tensor,
+    crop_size: tuple[int, int],
+    *,
+    sizes: tf.Tensor | None = None,
+    compiled: bool = True,
+    upright: bool = False,
 ) -> tf.Tensor:
-    """`crop_from_jpeg` for (B,) strings and (B, 2, 3) transforms: (B, H, W, 3) uint8."""
-    return tf.map_fn(
-        lambda one: crop_from_jpeg(*one, crop_size, compiled=compiled),
-        (jpegs, matrices),
-        fn_output_signature=tf.uint8,
+    """Cut crops out of encoded photographs, of which no more is decoded than the crops show.
+
+    Args:
+        jpegs: (B,) strings.
+        matrices: (B, 2, 3) transforms from photograph to crop pixels.
+        crop_size: (H, W).
+        sizes: (B, 2) int32 height and width of the photographs; None: they are read from the photographs.
+        compiled, upright: see `sampling.sample`.
+
+    Returns:
+        (B, H, W, 3) uint8 RGB; black beyond the photographs' borders.
+    """
+    with tf.device("CPU"):
+        how = {"sizes": sizes, "compiled": compiled, "upright": upright}
+        return sampling.unpacked(packed_crops(jpegs, matrices, crop_size, **how))
+
+
+def packed_crops(
+    jpegs: tf.Tensor,
+    matrices: tf.Tensor,
+    crop_size: tuple[int, int],
+    *,
+    sizes: tf.Tensor | None = None,
+    compiled: bool = True,
+    upright: bool = False,
+) -> tf.Tensor:
+    """`crops_from_jpegs` for `sampling.unpacked`: (B, H, W) int32."""
+    with tf.device("CPU"):
+        if sizes is None:
+            shapes = tf.map_fn(tf.image.extract_jpeg_shape, jpegs, fn_output_signature=tf.TensorSpec((3,), tf.int32))
+            sizes = shapes[:, :2]
+        step, mean, positions = _reduction(matrices)
+        windows, positions = _window(positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None]))
+        size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]))
+        # In one tensor: each that a loop runs over costs every person an operation.
+        kind = tf.where(mean > 1, len(RATIOS), step)
+        plan = tf.concat(
+            [windows, size, tf.reshape(fixed, [-1, 6]), tf.stack([kind, mean, weight, length], axis=1)], axis=1
+        )
+
+        def cut(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            jpeg, (window, size, fixed, rest) = one[0], tf.split(one[1], [4, 2, 6, 4])
+            kind, mean, weight, length = tf.unstack(rest)
+            of = sampling.Numbers(size, tf.reshape(fixed, [2, 3]), weight, length)
+            image = _decoded(jpeg, window, kind, mean)
+            return sampling.packed(image, of, crop_size, compiled=compiled, upright=upright)
+
+        return tf.map_fn(cut, (jpegs, plan), fn_output_signature=tf.TensorSpec(crop_size, tf.int32))
+
+
+def _decoded(jpeg: tf.Tensor, window: tf.Tensor, kind: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+    """A window of a photograph: (h, w, 3) uint8, reduced by the decoder alone, by the one at this place in `RATIOS`,
+    or, where `kind` is beyond those, by the last of them and then by averaging `mean` pixels either way."""
+    # TensorFlow's own choice, INTEGER_FAST, saves 3 % of the time and is up to 13 grey levels off other decoders.
+    decode = partial(
+        tf.raw_ops.DecodeAndCropJpeg, contents=jpeg, crop_window=window, channels=3, dct_method="INTEGER_ACCURATE"
     )
+    ways = [partial(decode, ratio=ratio) for ratio in RATIOS]
+    return tf.switch_case(kind, [*ways, lambda: _averaged(decode(ratio=RATIOS[-1]), mean)])
 
 
 def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
@@ -76,7 +117,7 @@ def pixels_sampled(
         window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
         seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
         seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
-        return sample(seen, positions, crop_size, compiled=compiled, upright=upright)
+        return sampling.sample(seen, positions, crop_size, compiled=compiled, upright=upright)
 
 
 @lru_cache
@@ -92,22 +133,25 @@ def _reduction(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """How far to reduce a photograph before a crop is sampled: as far as leaves a crop pixel `FINEST` pixels.
 
     Args:
-        matrix: (2, 3) transform from photograph to crop pixels, angle-preserving.
+        matrix: (..., 2, 3) transform from photograph to crop pixels, angle-preserving.
 
     Returns:
-        Position in `RATIOS` () int32 of what a decoder does; where that does not go far enough, pixels that are to be
-        averaged () int32 either way, else 1; and transform (2, 3) from crop pixels to those of the reduced photograph.
+        Position in `RATIOS` (...) int32 of what a decoder does; where that does not go far enough, pixels that are to
+        be averaged (...) int32 either way, else 1; and transform (..., 2, 3) from crop pixels to those of the reduced
+        photograph.
     """
     matrix = tf.cast(matrix, tf.float32)
-    linear = matrix[:, :2]
-    area = tf.reduce_sum(linear * linear) / 2  # of a photograph pixel in the crop: its determinant, but for the sign
+    linear = matrix[..., :2]
+    # of a photograph pixel in the crop: the determinant, but for the sign
+    area = tf.reduce_sum(linear * linear, axis=[-2, -1]) / 2
     largest = tf.cast(tf.math.rsqrt(area) / FINEST, tf.int32)
-    step = tf.reduce_sum(tf.cast(tf.constant(RATIOS[1:]) <= largest, tf.int32))
+    step = tf.reduce_sum(tf.cast(tf.constant(RATIOS[1:]) <= largest[..., None], tf.int32), axis=-1)
     mean = tf.maximum(tf.bitwise.right_shift(largest, step), 1)
     reduced = tf.cast(tf.bitwise.left_shift(mean, step), tf.float32)
-    back = tf.stack(tf.unstack(linear), axis=1) / (area * reduced)  # the inverse is the transpose: no angle changes
-    shift = (1 / reduced - 1) / 2 - tf.linalg.matvec(back, matrix[:, 2])  # x_small = (x + 0.5) / reduced - 0.5
-    return step, mean, tf.concat([back, shift[:, None]], axis=1)
+    # the inverse is the transpose: no angle changes
+    back = tf.linalg.matrix_transpose(linear) / (area * reduced)[..., None, None]
+    shift = ((1 / reduced - 1) / 2)[..., None] - _turned(back, matrix[..., 2])  # x_small = (x + 0.5) / reduced - 0.5
+    return step, mean, tf.concat([back, shift[..., None]], axis=-1)
 
 
 def _window(
@@ -116,25 +160,33 @@ def _window(
     """What a crop shows of a photograph.
 
     Args:
-        positions: (2, 3) transform from crop pixels to those of the reduced photograph.
-        mean: () int32, pixels that are yet to be averaged either way into one.
-        whole: (2,) int32 height and width of the photograph, in pixels not yet averaged.
+        positions: (..., 2, 3) transform from crop pixels to those of the reduced photograph.
+        mean: (...) int32, pixels that are yet to be averaged either way into one.
+        whole: (..., 2) int32 height and width of the photograph, in pixels not yet averaged.
 
     Returns:
-        Window (4,) int32 y, x, height, width in pixels not yet averaged: it begins at a multiple of `mean` and is never
-        empty, as a crop beside the photograph gets pixels that it does not show. And `positions` in this window.
+        Window (..., 4) int32 y, x, height, width in pixels not yet averaged: it begins at a multiple of `mean` and is
+        never empty, as a crop beside the photograph gets pixels that it does not show. And `positions` in this window.
     """
     middle = tf.constant([(edge - 1) / 2 for edge in crop_size[::-1]], tf.float32)
-    back = positions[:, :2]
-    center = tf.linalg.matvec(back, middle) + positions[:, 2]
-    half = tf.linalg.matvec(tf.abs(back), middle)
-    edges = tf.clip_by_value(tf.stack([center - half, center + half]), -1e6, 1e6)
-    edges = tf.cast(tf.floor(edges), tf.int32) + tf.constant([[-MARGIN], [2 + MARGIN]])
-    first, behind = tf.unstack(tf.reverse(edges * mean, [1]))
-    first = tf.clip_by_value(first, 0, (whole - 1) // mean * mean)
-    behind = tf.clip_by_value(behind, first + 1, whole)
-    origin = tf.cast(tf.reverse(first // mean, [0]), tf.float32)
-    return tf.concat([first, behind - first], axis=0), positions - tf.pad(origin[:, None], [[0, 0], [2, 0]])
+    back, mean = positions[..., :2], mean[..., None]
+    center = _turned(back, middle) + positions[..., 2]
+    half = _turned(tf.abs(back), middle)
+
+    def edge(place: tf.Tensor, beyond: int) -> tf.Tensor:
+        pixel = tf.cast(tf.floor(tf.clip_by_value(place, -1e6, 1e6)), tf.int32) + beyond
+        return tf.reverse(pixel, [-1]) * mean
+
+    first = tf.clip_by_value(edge(center - half, -MARGIN), 0, (whole - 1) // mean * mean)
+    behind = tf.clip_by_value(edge(center + half, 2 + MARGIN), first + 1, whole)
+    origin = tf.cast(tf.reverse(first // mean, [-1]), tf.float32)
+    moved = tf.concat([back, (positions[..., 2] - origin)[..., None]], axis=-1)
+    return tf.concat([first, behind - first], axis=-1), moved
+
+
+def _turned(linear: tf.Tensor, xy: tf.Tensor) -> tf.Tensor:
+    """(..., 2, 2) linear transforms of (..., 2) points."""
+    return tf.reduce_sum(linear * xy[..., None, :], axis=-1)
 
 
 def _averaged(image: tf.Tensor, side: tf.Tensor) -> tf.Tensor:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_mspose.errors import MsposeError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def check_writable(path: Path | None) -> None:
@@ -42,3 +45,20 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, as `write_text` does."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_picture(path: Path, figure: Figure) -> None:
+    """Write a matplotlib figure as PNG: beside the name, then renamed.
+
+    Raises:
+        MsposeError: the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        figure.savefig(partial, format="png", dpi=120)
+        os.replace(partial, path)
+    except OSError as error:
+        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)

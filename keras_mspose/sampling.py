@@ -1,29 +1,45 @@
 """Resampling of an image to a crop: smoothed where the crop's pixels are larger, then bilinear. The slowest of the
 pipeline's own work, so that XLA compiles it.
 
-The arithmetic is of integers: compiled or not, on any machine, the same image gives the same crop.
+The arithmetic is of integers: compiled or not, on any machine, the same image gives the same crop. A pixel's three
+colours lie side by side in one 64-bit number, 21 bits apart, so that one load and one multiplication serve all three.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mspose.crop_rule import BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
+from keras_mspose.crop_rule import BETWEEN_BITS, BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
 
-HALF = 2 ** (2 * WEIGHT_BITS - 1)  # of a grey level, in products of two such weights
-# Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape.
-LENGTHS = tuple(pixels for n in range(13, 28) for pixels in (2**n, 3 * 2 ** (n - 1)))
+LANE_BITS = 21  # from a colour to the next: three in 63 bits
+# Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape. Of a power of
+# two XLA knows that an index masked by it is inside, and leaves out four tests a pixel.
+LENGTHS = tuple(2**n for n in range(13, 28))
+COARSEST = 2.0  # pixels that a crop pixel spans at most
+
+
+class Numbers(NamedTuple):
+    """The numbers of one image or, with the same leading dimensions in all, of several.
+
+    Attributes:
+        size: (..., 2) int32 height and width.
+        fixed: (..., 2, 3) int32 transform from crop pixels to the image's, in 2^-16 pixels.
+        weight: (...) int32 smoothing weight of a neighbour, in 1/64.
+        length: (...) int32 how many pixels to fill the image up to.
+    """
+
+    size: tf.Tensor
+    fixed: tf.Tensor
+    weight: tf.Tensor
+    length: tf.Tensor
 
 
 def sample(
-    image: tf.Tensor,
-    positions: tf.Tensor,
-    crop_size: tuple[int, int],
-    *,
-    compiled: bool = True,
-    upright: bool = False,
+    image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
     """Resample an image to a crop.
 
@@ -31,142 +47,224 @@ def sample(
     triangle of half-width s, as Pillow's and `tf.image.resize`'s anti-aliasing have it. That does for s up to 2.
 
     Args:
-        image: (h, w, 3) uint8.
+        image: (h, w, 3) uint8; compiled, no wider than `widest`.
         positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
         crop_size: (H, W), at most 2,000 each.
         compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
-        upright: `positions` neither turns nor mirrors. Without XLA that is several times as fast, rows first and then
-            columns: the same integers added up in another order, so the same crops.
+        upright: `positions` neither turns nor mirrors. Without XLA that is faster: a column's pixels share their
+            weights, and a row's. Same integers, so the same crops.
 
     Returns:
         (H, W, 3) uint8; black beyond the image.
     """
-    size = tf.shape(image)[:2]
-    fixed, weight, length = _prepare(positions, size)
-    height, width = tf.unstack(size)
-    pixels = tf.reshape(image, [-1])
-    smooth = _smooth_compiled if compiled else _smooth
-    plain = partial(_bilinear_upright if upright else _bilinear, crop_size)
-    resample = _bilinear_compiled(crop_size) if compiled else plain
-
-    def smoothed() -> tf.Tensor:
-        rows = tf.pad(pixels, [[0, length + 6 * width + 6 - tf.size(pixels)]])
-        return smooth(*(tf.slice(rows, [3 * row * width], [length + 6]) for row in range(3)), weight)
-
-    pixels = tf.cond(weight > 0, smoothed, lambda: tf.pad(pixels, [[0, length - tf.size(pixels)]]))
-    return tf.ensure_shape(resample(pixels, height, width, tf.minimum(weight, 1), fixed), (*crop_size, 3))
+    of = numbers(positions, tf.shape(image)[:2])
+    return unpacked(packed(image, of, crop_size, compiled=compiled, upright=upright))
 
 
-def _prepare(positions: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The numbers of one image.
-
-    Returns:
-        Positions (2, 3) in 2^-16 pixels, the smoothing weight of a neighbour () in 1/64, and () how many bytes to make
-        the pixels.
-    """
-    across = tf.math.rsqrt(tf.reduce_sum(positions[:, :2] ** 2) / 2)  # 1 / s
-    beside = tf.maximum(1 - across, 0)  # the triangle's height one pixel beside its middle, which is 1
-    weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
-    weight = tf.where(tf.reduce_min(size) > 2, weight, 0)
-    fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
-    lengths = tf.constant(LENGTHS)
-    length = tf.reduce_min(tf.where(lengths >= tf.reduce_prod(size), lengths, LENGTHS[-1]))
-    return tf.cast(tf.round(fixed), tf.int32), weight, 3 * length
-
-
-def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """The weighted mean of each pixel of a row with its eight neighbours.
+def numbers(positions: tf.Tensor, size: tf.Tensor) -> Numbers:
+    """What `packed` needs to know of images.
 
     Args:
-        above, here, below: (n + 6,) uint8, the same pixels from one row, from the next and from the one after on. XLA
-            has no fast way of its own to take them from one array where the rows' length is not known beforehand.
+        positions: (..., 2, 3) as for `sample`.
+        size: (..., 2) int32 height and width of the images.
+    """
+    across = tf.math.rsqrt(tf.reduce_sum(positions[..., :2] ** 2, axis=[-2, -1]) / 2)  # 1 / s
+    beside = tf.maximum(1 - across, 0)  # the triangle's height one pixel beside its middle, which is 1
+    weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
+    weight = tf.where(tf.reduce_min(size, axis=-1) > 2, weight, 0)
+    fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
+    lengths, pixels = tf.constant(LENGTHS), tf.reduce_prod(size, axis=-1, keepdims=True)
+    length = tf.reduce_min(tf.where(lengths >= pixels, lengths, LENGTHS[-1]), axis=-1)
+    return Numbers(size, tf.cast(tf.round(fixed), tf.int32), weight, length)
+
+
+def packed(
+    image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
+) -> tf.Tensor:
+    """`sample`, its three colours in one number: (H, W) int32 for `unpacked`.
+
+    Args:
+        image: (h, w, 3) uint8.
+        of: the image's `numbers`.
+        crop_size, compiled, upright: as for `sample`.
+    """
+    height, width = tf.unstack(of.size)
+    rim = 6 * widest(crop_size) + 6 if compiled else 6 * width + 6
+    pixels = tf.reshape(image, [-1])
+
+    def filled(length: tf.Tensor) -> tf.Tensor:
+        rest = tf.raw_ops.Empty(shape=(length - tf.size(pixels))[None], dtype=tf.uint8)
+        return tf.concat([pixels, rest], axis=0)
+
+    smooth, spread = (_smooth_compiled, _spread_compiled) if compiled else (_smooth, _spread)
+    plain = partial(partial, _bilinear_upright if upright else _bilinear)
+    bilinear = _bilinear_compiled if compiled else plain
+
+    def smoothed() -> tf.Tensor:
+        table = spread(smooth(filled(3 * of.length + rim), width, of.weight, rim))
+        return bilinear(crop_size, 1)(table, height, width, of.fixed)
+
+    def sharp() -> tf.Tensor:
+        return bilinear(crop_size, 0)(spread(filled(3 * of.length)), height, width, of.fixed)
+
+    return tf.ensure_shape(tf.cond(of.weight > 0, smoothed, sharp), crop_size)
+
+
+def unpacked(crops: tf.Tensor) -> tf.Tensor:
+    """(..., H, W, 3) uint8 of (..., H, W) int32."""
+    colours = tf.bitwise.right_shift(crops[..., None], tf.constant([0, 8, 16]))
+    return tf.cast(tf.bitwise.bitwise_and(colours, 255), tf.uint8)
+
+
+def widest(crop_size: tuple[int, int]) -> int:
+    """Width in pixels of the widest image that a crop shows all of, its pixels spanning `COARSEST`; and some more."""
+    return math.ceil(COARSEST * math.hypot(*crop_size)) + 16
+
+
+def _smooth(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor, rim: tf.Tensor) -> tf.Tensor:
+    """The weighted mean of each pixel with its eight neighbours.
+
+    Args:
+        pixels: (n + rim,) uint8, an image's rows one after the other.
+        width: () of the image.
         weight: () of either neighbour, across and down, in 1/64.
+        rim: () or int, at least what two rows and two pixels have.
 
     Returns:
-        (n,) uint8. The first is the mean about the second pixel of `here`, as the first has no eight neighbours.
+        (n,) uint8. The first is the mean about the second pixel of the second row, the first that has eight neighbours.
     """
     side = tf.cast(weight, tf.uint16)
     middle = 2**BLUR_BITS - 2 * side
+    many = tf.size(pixels) - rim + 6
 
-    def across(row: tf.Tensor) -> tf.Tensor:
-        row = tf.cast(row, tf.uint16)
+    def across(place: int) -> tf.Tensor:
+        row = tf.cast(tf.slice(pixels, [3 * place * width], [many]), tf.uint16)
         mean = (row[:-6] + row[6:]) * side + row[3:-3] * middle
         return tf.bitwise.right_shift(mean + 8, tf.constant(4, tf.uint16))
 
-    mean = (across(above) + across(below)) * side + across(here) * middle
+    mean = (across(0) + across(2)) * side + across(1) * middle
     return tf.cast(tf.bitwise.right_shift(mean + 128, tf.constant(8, tf.uint16)), tf.uint8)
+
+
+def _spread(pixels: tf.Tensor) -> tf.Tensor:
+    """Pixels (3 n,) uint8 as (n,) int64, their colours `LANE_BITS` apart."""
+    red, green, blue = tf.unstack(tf.cast(tf.reshape(pixels, [-1, 3]), tf.int64), axis=1)
+    return red | green * 2**LANE_BITS | blue * 2 ** (2 * LANE_BITS)
 
 
 def _bilinear(
     crop_size: tuple[int, int],
-    pixels: tf.Tensor,
+    border: int,
+    table: tf.Tensor,
     height: tf.Tensor,
     width: tf.Tensor,
-    border: tf.Tensor,
     positions: tf.Tensor,
 ) -> tf.Tensor:
     """Bilinear sampling.
 
     Args:
         crop_size: (H, W).
-        pixels: (n,) uint8, an image's rows one after the other, from the pixel border, border on.
+        border: 0, or 1 where the image's rim has no pixels; those within stand in for them.
+        table: (n,) int64, an image's pixels as `_spread` gives them, row after row, from the pixel border, border on; n
+            is a power of two.
         height, width: () of the image.
-        border: () width of the rim that has no pixels; those within stand in for them.
         positions: (2, 3) int32 transform from crop pixels to the image's, in 2^-16 pixels.
 
     Returns:
-        (H, W, 3) uint8; black beyond the image.
+        (H, W) int32, colours 8 bits apart; black beyond the image.
     """
     across = tf.range(crop_size[1])[None, :]
     down = tf.range(crop_size[0])[:, None]
-    x, y = (row[0] * across + row[1] * down + row[2] for row in tf.unstack(positions))
-    colours = tf.reshape(pixels, [-1, 3])
-    total = tf.constant(HALF)
-    for row, of_row in _taps(y, height, border):
-        for column, of_column in _taps(x, width, border):
-            colour = tf.cast(tf.gather(colours, row * width + column), tf.int32)
-            total += colour * (of_row * of_column)[..., None]
-    return tf.cast(tf.bitwise.right_shift(total, 2 * WEIGHT_BITS), tf.uint8)
+    x, y = (row[0] * across + (row[1] * down + row[2]) for row in tf.unstack(positions))
+    last = tf.size(table) - 1
+    columns = _taps(x, width, border)
+
+    def between(row: tf.Tensor) -> tf.Tensor:
+        pixels = [(tf.gather(table, tf.bitwise.bitwise_and(row * width + i, last)), share) for i, share in columns]
+        return _between(pixels)
+
+    return _bytes_apart([(between(row), share) for row, share in _taps(y, height, border)])
 
 
 def _bilinear_upright(
     crop_size: tuple[int, int],
-    pixels: tf.Tensor,
+    border: int,
+    table: tf.Tensor,
     height: tf.Tensor,
     width: tf.Tensor,
-    border: tf.Tensor,
     positions: tf.Tensor,
 ) -> tf.Tensor:
-    """`_bilinear` for positions that neither turn nor mirror: a row's pixels share their weights, and a column's."""
+    """`_bilinear` for positions that neither turn nor mirror: each row of the image is resampled once."""
     x = positions[0, 0] * tf.range(crop_size[1]) + positions[0, 2]
     y = positions[1, 1] * tf.range(crop_size[0]) + positions[1, 2]
-    image = tf.reshape(pixels[: 3 * height * width], [height, 3 * width])
-    rows = tf.add_n(
-        [tf.cast(tf.gather(image, row), tf.int32) * weight[:, None] for row, weight in _taps(y, height, border)]
-    )
-    rows = tf.reshape(rows, [crop_size[0], width, 3])
-    total = tf.constant(HALF)
-    for column, weight in _taps(x, width, border):
-        total += tf.gather(rows, column, axis=1) * weight[:, None]
-    return tf.cast(tf.bitwise.right_shift(total, 2 * WEIGHT_BITS), tf.uint8)
+    image = tf.reshape(table[: height * width], [height, width])
+
+    def inside(place: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(place, 0, length - 1)
+
+    columns = [(tf.gather(image, inside(i, width), axis=1), share[None, :]) for i, share in _taps(x, width, border)]
+    rows = _between(columns)
+    return _bytes_apart([(tf.gather(rows, inside(i, height)), share[:, None]) for i, share in _taps(y, height, border)])
 
 
-def _taps(position: tf.Tensor, length: tf.Tensor, border: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Index and weight of the pixel before a position and of the one behind it; see `_bilinear` for the arguments."""
+def _taps(position: tf.Tensor, length: tf.Tensor, border: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Index and int64 weight of the pixel before a position (in 2^-16 pixels) and of the one behind it. The weight of
+    what lies beside the image is 0, its index anything."""
     one = 2**WEIGHT_BITS
     first = tf.bitwise.right_shift(position, POSITION_BITS)
     share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
     return [
-        (tf.clip_by_value(i, border, length - 1 - border) - border, tf.where((i >= 0) & (i < length), weight, 0))
+        (
+            tf.clip_by_value(i, 1, length - 2) - 1 if border else i,
+            tf.cast(tf.where((i >= 0) & (i < length), weight, 0), tf.int64),
+        )
         for i, weight in ((first, one - share), (first + 1, share))
     ]
 
 
+def _lanes(value: int) -> tf.Tensor:
+    """The same value in each of the three colours of an int64."""
+    return tf.constant(value * (1 + 2**LANE_BITS + 2 ** (2 * LANE_BITS)), tf.int64)
+
+
+def _between(pixels: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """The weighted sum of two neighbours in a row, `BETWEEN_BITS` kept below a grey level."""
+    lost = WEIGHT_BITS - BETWEEN_BITS
+    total = _lanes(2 ** (lost - 1))
+    for pixel, weight in pixels:
+        total += pixel * weight
+    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(total, lost), _lanes(2 ** (LANE_BITS - lost) - 1))
+
+
+def _bytes_apart(rows: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """The weighted sum of what lies between two rows, as int32 with the colours 8 bits apart."""
+    total = _lanes(2 ** (WEIGHT_BITS + BETWEEN_BITS - 1))
+    for row, weight in rows:
+        total += row * weight
+    shifts = (WEIGHT_BITS + BETWEEN_BITS + lane * LANE_BITS for lane in range(3))
+    red, green, blue = (
+        tf.bitwise.bitwise_and(tf.cast(tf.bitwise.right_shift(total, shift), tf.int32), 255) for shift in shifts
+    )
+    return red | green * 2**8 | blue * 2**16
+
+
 _bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)
-_smooth_compiled = tf.function(_smooth, [_bytes, _bytes, _bytes, _number], autograph=False, jit_compile=True)
+_spread_compiled = tf.function(_spread, [_bytes], autograph=False, jit_compile=True)
 
 
 @lru_cache
-def _bilinear_compiled(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
-    signature = [_bytes, _number, _number, _number, tf.TensorSpec((2, 3), tf.int32)]
-    return tf.function(partial(_bilinear, crop_size), signature, autograph=False, jit_compile=True)
+def _smoothing(rim: int) -> tf.types.experimental.PolymorphicFunction:
+    def smooth(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        return _smooth(pixels, width, weight, rim)
+
+    return tf.function(smooth, [_bytes, _number, _number], autograph=False, jit_compile=True)
+
+
+def _smooth_compiled(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor, rim: int) -> tf.Tensor:
+    return _smoothing(rim)(pixels, width, weight)
+
+
+@lru_cache
+def _bilinear_compiled(crop_size: tuple[int, int], border: int) -> tf.types.experimental.PolymorphicFunction:
+    signature = [tf.TensorSpec((None,), tf.int64), _number, _number, tf.TensorSpec((2, 3), tf.int32)]
+    return tf.function(partial(_bilinear, crop_size, border), signature, autograph=False, jit_compile=True)

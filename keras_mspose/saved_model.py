@@ -94,29 +94,34 @@ def find(path: str | Path) -> Path:
     raise MsposeError(f"{path}: not a run (no {BEST} or {LAST} in it); make one with `mspose train`")
 
 
-def load(path: str | Path) -> tuple[keras.Model, Facts]:
-    """Read a network and its facts from a run folder or a `.keras` file.
-
-    Raises:
-        MsposeError: no such run, a damaged file, or a `.keras` file that this package did not write.
-    """
+def facts(path: str | Path) -> Facts:
+    """Read what a network's file says of itself, without loading TensorFlow; arguments and errors as `load`'s."""
     file = find(path)
     try:
         with zipfile.ZipFile(file) as archive:
             if broken := archive.testzip():  # Keras would stop in the middle of it, with a traceback
                 raise zipfile.BadZipFile(f"its part {broken} is not as written")
-            facts = json.loads(archive.read(FACTS_NAME))
+            said = json.loads(archive.read(FACTS_NAME))
     except KeyError as error:
         raise MsposeError(
             f"{file}: a .keras file without {FACTS_NAME}; expected one that `mspose train` wrote"
         ) from error
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise MsposeError(f"{file}: damaged or not a .keras file ({error}); copy it again") from error
+    return Facts.from_dict(said, str(file))
+
+
+def load(path: str | Path) -> tuple[keras.Model, Facts]:
+    """Read a network and its facts from a run folder or a `.keras` file.
+
+    Raises:
+        MsposeError: no such run, a damaged file, or a `.keras` file that this package did not write.
+    """
+    file, read = find(path), facts(path)
     import keras
 
     import keras_mspose.layers  # noqa: F401  its classes are what Keras looks for
 
-    read = Facts.from_dict(facts, str(file))
     try:
         return keras.saving.load_model(file, compile=False), read
     except Exception as error:  # Keras raises types of many kinds for what another version wrote

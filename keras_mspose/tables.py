@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from keras_mspose.metrics import Accuracy
 from keras_mspose.occlusion import KINDS
+from keras_mspose.protocols import PROTOCOLS, Score
 from keras_mspose.skeleton import Skeleton
 
 if TYPE_CHECKING:
-    from keras_mspose.info import Cost  # which loads TensorFlow, and `mspose score` does without
+    from keras_mspose.evaluation import Choice, Evaluation
+    from keras_mspose.info import Cost  # both load TensorFlow, and `mspose score` does without
 
 console = Console()
 
@@ -27,6 +29,7 @@ def print_accuracy(found: Accuracy, title: str) -> None:
         table.add_column(column, justify="right")
     table.add_row(*(_percent(v) for v in (*found.groups.values(), found.weighted_mean, found.mean)))
     console.print(table)
+    console.print("Total: pooled over the joints; Mean: of the joints, unweighted")
     joints = Table("keypoint", "right %", "labelled")
     for keypoint, percent in found.joints.items():
         joints.add_row(keypoint, _percent(percent), str(found.counts[keypoint]))
@@ -42,7 +45,7 @@ def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
     for i in skeleton.scored_indices:
         name = skeleton.keypoints[i]
         table.add_row(name, *(f"{_percent(one.joints[name])} ({one.counts[name]})" for one in found.values()))
-    counts = [sum(one.counts[skeleton.keypoints[i]] for i in skeleton.scored_indices) for one in found.values()]
+    counts = [one.scored(skeleton) for one in found.values()]
     totals = (f"{_percent(one.weighted_mean)} ({n})" for one, n in zip(found.values(), counts, strict=True))
     table.add_row("total, pooled", *totals, end_section=True)
     console.print(table)
@@ -50,19 +53,55 @@ def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
 
 def print_heads(heads: dict[str, Accuracy], answer: str) -> None:
     """One row a supervised head, so that one sees what each scale, each stack and the regression reach."""
-    table = Table("head", "Mean", "Total", title="every supervised head", title_justify="left")
+    table = Table("head", "Mean of joints", "Total, pooled", title="every supervised head", title_justify="left")
     for name, found in heads.items():
         mark = " (the answer)" if name == answer else ""
         table.add_row(name + mark, _percent(found.mean), _percent(found.weighted_mean))
     console.print(table)
 
 
-def print_choices(choices: dict[tuple[str, bool], Accuracy]) -> None:
-    """One row a way of reading heatmaps, with its gain over the plainest: the peak's pixel, without flip test."""
-    table = Table("decoding", "flip test", "Mean", "gain", title="reading the same heatmaps", title_justify="left")
-    plainest = choices["argmax", False].mean
-    for (decoding, flip), found in choices.items():
-        table.add_row(decoding, "yes" if flip else "no", _percent(found.mean), f"{found.mean - plainest:+.2f}")
+def print_protocols(scores: dict[str, Score]) -> None:
+    """The same predictions by each protocol side by side, and the rules in which they differ."""
+    table = Table("protocol", "Head", "quoted mean", "unweighted", "pooled", "PCKh@0.1", 'its "0.1"')
+    for name, one in scores.items():
+        found = one.accuracy
+        values = (found.groups["Head"], one.mean, found.mean, found.weighted_mean, one.at_tenth, one.called_tenth)
+        table.add_row(name, *(_percent(v) for v in values))
+    console.print(table)
+    for name in scores:
+        console.print(f"{name}: {PROTOCOLS[name].rules}")
+
+
+def print_findings(found: Evaluation, analysis: dict[str, Any]) -> None:
+    """What `analysis.analyse` says in three lines; the report has the rest."""
+    fine = found.at_tenth
+    tenth = (
+        f"; {fine.metric}@0.1: mean of joints {_percent(fine.mean)}, total {_percent(fine.weighted_mean)}"
+        if fine
+        else ""
+    )
+    console.print(f"area under the curve up to {found.accuracy.threshold:g}: {_percent(found.accuracy.auc)}{tenth}")
+    sides = analysis["left_right"].values()
+    swapped = sum(one["other_side"] for one in sides)
+    wrong = swapped + sum(one["elsewhere"] for one in sides)
+    if wrong:
+        console.print(
+            f"of {wrong} wrong left or right joints {swapped} ({swapped / wrong:.1%}) are right on the other side"
+        )
+    error = analysis["reliability"]["expected_error"]
+    if error is not None:
+        console.print(f"scores are {error:.2f} points off the share of right joints (expected calibration error)")
+
+
+def print_choices(choices: dict[Choice, Accuracy]) -> None:
+    """One row a way of reading heatmaps, with its gain over the plainest: the peak's pixel, of one pass."""
+    columns = ("decoding", "flip test", "sizes of the person", "Mean of joints", "gain")
+    table = Table(*columns, title="reading heatmaps", title_justify="left")
+    plainest = next(iter(choices.values())).mean
+    for choice, found in choices.items():
+        sizes = ", ".join(f"{scale:g}" for scale in choice.scales)
+        gain = f"{found.mean - plainest:+.2f}"
+        table.add_row(choice.decoding, "yes" if choice.flip else "no", sizes, _percent(found.mean), gain)
     console.print(table)
 
 

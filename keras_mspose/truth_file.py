@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,18 +68,26 @@ def read_truth(path: Path) -> Truth:
     return Truth(np.concatenate([xy, 2.0 * labelled[..., None]], axis=-1), head_size)
 
 
-def read_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Those of the named variables that a MATLAB file has.
+def read_mat(path: Path, names: tuple[str, ...], **how: Any) -> dict[str, Any]:
+    """Those of the named variables that a MATLAB file has, of version 7.3 too as far as they are arrays of numbers.
+
+    Args:
+        how: see `scipy.io.loadmat`.
 
     Raises:
         MsposeError: missing or unreadable.
     """
+    import h5py
     from scipy.io import loadmat
 
     if not Path(path).is_file():
         raise MsposeError(f"{path}: no such file")
     try:
-        return {k: v for k, v in loadmat(path, variable_names=list(names)).items() if k in names}
+        if h5py.is_hdf5(path):  # MATLAB's version 7.3, which counts axes from the other end
+            with h5py.File(path) as file:
+                arrays = {name: file[name] for name in names if isinstance(file.get(name), h5py.Dataset)}
+                return {name: array[()].T for name, array in arrays.items() if array.dtype.kind in "fiu"}
+        return {k: v for k, v in loadmat(path, variable_names=list(names), **how).items() if k in names}
     except Exception as error:  # SciPy raises types of many kinds for a file that is not MATLAB's
         raise MsposeError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
 

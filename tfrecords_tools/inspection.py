@@ -114,11 +114,6 @@ def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
         }
 
     files = data.files(split)
-    for file in files:
-        if not records.whole_records(Path(file))[1]:
-            raise MsposeError(
-                f"{file}: cut short, a damaged record in split {split!r}; copy it again, or convert again"
-            )
     source = tf.data.TFRecordDataset(files, num_parallel_reads=1).map(facts, num_parallel_calls=tf.data.AUTOTUNE)
     with records.damage_named(data, split):
         batches = list(source.batch(512).as_numpy_iterator())

@@ -60,12 +60,15 @@ def convert(
         numbers = {i: "train" if i <= first_val else "val" for i in range(1, count + 1)}
     else:
         numbers = parse_split(split, count)
-    paths = {i: images / (f"im{i:05d}.jpg" if extended else f"im{i:04d}.jpg") for i in numbers}
-    unlabelled = [i for i in numbers if not keypoints[i - 1, :, 2].any()]
+    digits = 5 if extended else 4
+    labelled = keypoints[..., 2].any(axis=1)
+    unlabelled = sum(not labelled[i - 1] for i in numbers)
 
     def persons() -> Iterator[tuple[str, Person]]:
-        for i in sorted(set(numbers) - set(unlabelled)):
-            yield numbers[i], Person(paths[i].name, keypoints[i - 1], paths[i], person_id=i)
+        for i in sorted(numbers):
+            if labelled[i - 1]:
+                name = f"im{i:0{digits}d}.jpg"
+                yield numbers[i], Person(name, keypoints[i - 1], images / name, person_id=i)
 
     return writer.write(
         persons(),
@@ -75,7 +78,7 @@ def convert(
         metric="pck",
         source=str(source),
         options={"split": split},
-        notes={"left_out": {"no labelled keypoint": len(unlabelled)}} if unlabelled else None,
+        notes={"left_out": {"no labelled keypoint": unlabelled}} if unlabelled else None,
         **how,
     )
 

@@ -88,8 +88,8 @@ class Unfinished:
             return None
 
     def finish(self, file: str, facts: dict[str, Any]) -> None:
-        """Say that a file is whole, or is not to be. Its checksum is added as `sha256`, None where there is no file."""
-        write_json(self._marker(file), {**facts, "sha256": _digest(self.folder / file)})
+        """Say that a file is whole, or is not to be: `facts["sha256"]` is its checksum, None where there is no file."""
+        write_json(self._marker(file), facts)
 
     def put_in_place(self, index: dict[str, Any]) -> None:
         """Write `dataset.json` beside the records and let their folder take its place."""

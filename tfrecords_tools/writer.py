@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import sys
 import time
-from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -29,6 +26,8 @@ from keras_mspose.records import FORMAT, INDEX_NAME, Person, RecordSet
 from keras_mspose.skeleton import Skeleton
 from tfrecords_tools.cropping import Crop
 from tfrecords_tools.encoding import BadRecord, encode_person
+from tfrecords_tools.plan import Job, Plan, Shard
+from tfrecords_tools.record_file import RecordFile
 from tfrecords_tools.unfinished import Unfinished
 
 SHOWN = 5  # skipped persons that are printed by name; dataset.json names them all
@@ -36,7 +35,6 @@ GROUP = 8  # persons that a thread encodes in a row: handing over each costs mor
 AHEAD = 2  # groups in the window, for each thread
 
 T = TypeVar("T")
-Job = Any  # what a converter makes a person of; most list persons themselves
 
 
 class How(TypedDict, total=False):
@@ -46,19 +44,6 @@ class How(TypedDict, total=False):
     overwrite: bool
     crop: Crop | None
     workers: int | None
-
-
-@dataclass(frozen=True)
-class _Shard:
-    """One file to write: its persons are `listed[i]` for i of `order`."""
-
-    file: str
-    split: str
-    listed: Sequence[Job]
-    order: Sequence[int]
-
-    def jobs(self) -> Iterator[tuple[str, Job]]:
-        return ((self.split, self.listed[i]) for i in self.order)
 
 
 def write(
@@ -81,9 +66,9 @@ def write(
 ) -> RecordSet:
     """Write persons as sharded TFRecords with `dataset.json`, and say what was written.
 
-    The persons are listed in memory before the first is written, their photographs are not: give `Person.image` as a
-    path wherever the set is large. The split `train` is shuffled by `seed`; the other splits keep their order. JPEG
-    bytes are copied untouched; any other photograph is compressed once. Unlabelled keypoints are stored as 0, 0, 0.
+    The persons are listed on disk before the first is written: memory does not grow with their number. The split
+    `train` is shuffled by `seed`; the other splits keep their order. JPEG bytes are copied untouched; any other
+    photograph is compressed once. Unlabelled keypoints are stored as 0, 0, 0.
 
     Args:
         persons: (split, person), in the data set's order. With `make`, anything that it makes a person of.
@@ -102,36 +87,34 @@ def write(
         MsposeError: `out` is in the way, no persons, a broken photograph or record, or `out` cannot be written. What
             was there before is untouched; finished files are kept beside it, for the same call to go on from.
     """
-    from tensorflow.errors import OpError
-
     out = Path(out).resolve()
     result_folder.claim(out, overwrite=overwrite, ours=_is_ours, index=INDEX_NAME, what="record folders")
-    shards = _planned(_progress(persons, "reading annotations"), persons_per_shard, seed)
-    if not shards:
-        raise MsposeError(f"{source}: no persons to write; check that the folder and the split are the ones meant")
-    if not skip_bad:
-        _check_present(shards)
     if crop is not None:
         options = {**options, "crop": {"pixels": crop.pixels, "margin": crop.margin}}
-    about = (FORMAT, skeleton.to_dict(), options)
     try:
-        with Unfinished(out, _fingerprint(about, shards), [shard.file for shard in shards]) as work:
-            todo = [shard for shard in shards if not _is_done(work.facts(shard.file), skip_bad)]
-            jobs = (job for shard in todo for job in shard.jobs())
-            made = make(jobs) if make else (person for _, person in jobs)
-            total = sum(len(shard.order) for shard in todo)
-            encoded = _encode_all(_progress(made, "writing persons", total), skeleton, crop, skip_bad, workers)
-            for shard in todo:
-                facts = _write_shard(work.folder / shard.file, islice(encoded, len(shard.order)))
-                work.finish(shard.file, facts)
-            splits, skipped = _summary(shards, work)
-            if not any(split["persons"] for split in splits.values()):
-                first = _line(skipped[0])
-                raise MsposeError(f"{source}: all {len(skipped)} persons are bad, first {first}; nothing written")
-            notes = {**(notes or {}), **({"skipped": skipped} if skipped else {})}
-            records = RecordSet(out, name, skeleton, metric, splits, source, options, notes)
-            work.put_in_place(records.to_dict())
-    except (OSError, OpError) as error:
+        with Plan(out, _progress(persons, "reading annotations"), persons_per_shard, seed) as plan:
+            if not plan.shards:
+                raise MsposeError(f"{source}: no persons to write; check that the folder and the split are those meant")
+            if not skip_bad:
+                plan.check_present()
+            fingerprint = plan.fingerprint((FORMAT, skeleton.to_dict(), options))
+            with Unfinished(out, fingerprint, [shard.file for shard in plan.shards]) as work:
+                todo = [shard for shard in plan.shards if not _is_done(work.facts(shard.file), skip_bad)]
+                jobs = (job for shard in todo for job in plan.jobs(shard))
+                made = make(jobs) if make else (person for _, person in jobs)
+                total = sum(len(shard.places) for shard in todo)
+                encoded = _encode_all(_progress(made, "writing persons", total), skeleton, crop, skip_bad, workers)
+                for shard in todo:
+                    facts = _write_shard(work.folder / shard.file, islice(encoded, len(shard.places)))
+                    work.finish(shard.file, facts)
+                splits, skipped = _summary(plan.shards, work)
+                if not any(split["persons"] for split in splits.values()):
+                    first = _line(skipped[0])
+                    raise MsposeError(f"{source}: all {len(skipped)} persons are bad, first {first}; nothing written")
+                notes = {**(notes or {}), **({"skipped": skipped} if skipped else {})}
+                records = RecordSet(out, name, skeleton, metric, splits, source, options, notes)
+                work.put_in_place(records.to_dict())
+    except OSError as error:
         raise MsposeError(f"{out}: cannot be written ({error}); make room or give another --out") from error
     if skipped:
         first = "; ".join(_line(s) for s in skipped[:SHOWN]) + ("; ..." if len(skipped) > SHOWN else "")
@@ -145,53 +128,6 @@ def _line(skipped: dict[str, str]) -> str:
 
 def _is_ours(name: str) -> bool:
     return name == INDEX_NAME or name.endswith(".tfrecord")
-
-
-def _planned(persons: Iterable[tuple[str, Job]], persons_per_shard: int, seed: int) -> list[_Shard]:
-    splits: dict[str, list[Job]] = {}
-    for split, person in persons:
-        splits.setdefault(split, []).append(person)
-    shards = []
-    for split, listed in splits.items():
-        order = array("L", range(len(listed)))
-        if split == "train":
-            random.Random(seed).shuffle(order)
-        count = -(-len(listed) // persons_per_shard)
-        each = -(-len(listed) // count)
-        for i in range(count):
-            file = f"{split}-{i:05d}-of-{count:05d}.tfrecord"
-            shards.append(_Shard(file, split, listed, order[i * each : (i + 1) * each]))
-    return shards
-
-
-def _check_present(shards: list[_Shard]) -> None:
-    """Say at once, and how many, where decoding would come upon the first missing photograph after minutes."""
-    persons = (person for listed in {id(s.listed): s.listed for s in shards}.values() for person in listed)
-    paths = dict.fromkeys(p.image for p in persons if isinstance(p, Person) and isinstance(p.image, Path))
-    missing = [path for path in paths if not os.path.isfile(path)]  # not an error where a name is too long
-    if missing:
-        raise MsposeError(
-            f"{missing[0]}: no such image; {len(missing)} of the data set's {len(paths)} are missing; complete them, "
-            "or pass --skip-bad to leave such persons out"
-        )
-
-
-def _fingerprint(about: tuple, shards: list[_Shard]) -> str:
-    """One number for all that decides the bytes, but for the photographs' own."""
-    found = hashlib.sha256(repr(about).encode())
-    for shard in shards:
-        found.update(shard.file.encode())
-        for _, job in shard.jobs():
-            found.update(_identity(job))
-    return found.hexdigest()
-
-
-def _identity(job: Job) -> bytes:
-    if not isinstance(job, Person):
-        return repr(job).encode()
-    image = str(job.image) if isinstance(job.image, Path) else hashlib.sha256(job.image).hexdigest()
-    rest = {**vars(job), "keypoints": None, "image": image}
-    return repr(rest).encode() + np.asarray(job.keypoints).tobytes()
 
 
 def _is_done(facts: dict[str, Any] | None, skip_bad: bool) -> bool:
@@ -230,29 +166,26 @@ def _encode_all(
 
 
 def _write_shard(path: Path, encoded: Iterator[tuple[Person, bytes | str]]) -> dict[str, Any]:
-    """Write one file; how many persons it holds, of which photographs (hashes of their names), and who was left out.
-    Where all are left out there is no file."""
-    from tensorflow.io import TFRecordWriter
-
+    """Write one file; how many persons it holds, of which photographs (hashes of their names), who was left out, and
+    its checksum. Where all are left out there is no file."""
     images: set[int] = set()
     skipped: list[dict[str, str]] = []
-    count, writer = 0, None
-    try:
+    count = 0
+    with RecordFile(path) as file:
         for person, record in encoded:
             if isinstance(record, str):
                 skipped.append({"image": person.image_name, "reason": record})
                 continue
-            writer = writer or TFRecordWriter(str(path))
-            writer.write(record)
+            file.write(record)
             count += 1
             images.add(int.from_bytes(hashlib.blake2b(person.image_name.encode(), digest_size=8).digest(), "big"))
-    finally:
-        if writer:
-            writer.close()
-    return {"persons": count, "images": sorted(images), "skipped": skipped}
+    if not count:
+        path.unlink()
+    sha256 = file.sha256() if count else None
+    return {"persons": count, "images": sorted(images), "skipped": skipped, "sha256": sha256}
 
 
-def _summary(shards: list[_Shard], work: Unfinished) -> tuple[dict[str, dict], list[dict[str, str]]]:
+def _summary(shards: list[Shard], work: Unfinished) -> tuple[dict[str, dict], list[dict[str, str]]]:
     """The entries of `splits` in `dataset.json`, and all who were left out."""
     splits: dict[str, dict] = {}
     images: dict[str, list[np.ndarray]] = {}

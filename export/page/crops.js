@@ -98,7 +98,8 @@ function sampled({ pixels, width }, whole, border, back, shiftY, shiftX, [height
   const down = taps(back, shiftY, height, whole[0], border);
   const across = taps(back, shiftX, wide, whole[1], border);
   const crop = new Uint8Array(height * wide * 3);
-  const half = 1 << (2 * RULE.weightBits - 1);
+  const [lost, rest] = [RULE.weightBits - RULE.betweenBits, RULE.weightBits + RULE.betweenBits];
+  const [halfLost, halfRest] = [1 << (lost - 1), 1 << (rest - 1)];
   for (let row = 0, to = 0; row < height; row++) {
     const [above, below] = [down.before[row] * width, down.behind[row] * width];
     const [ofAbove, ofBelow] = [down.ofBefore[row], down.ofBehind[row]];
@@ -107,9 +108,9 @@ function sampled({ pixels, width }, whole, border, back, shiftY, shiftX, [height
       const [ofLeft, ofRight] = [across.ofBefore[column], across.ofBehind[column]];
       const from = [3 * (above + left), 3 * (above + right), 3 * (below + left), 3 * (below + right)];
       for (let c = 0; c < 3; c++, to++) {
-        const upper = pixels[from[0] + c] * ofLeft + pixels[from[1] + c] * ofRight;
-        const lower = pixels[from[2] + c] * ofLeft + pixels[from[3] + c] * ofRight;
-        crop[to] = (upper * ofAbove + lower * ofBelow + half) >> (2 * RULE.weightBits);
+        const upper = (pixels[from[0] + c] * ofLeft + pixels[from[1] + c] * ofRight + halfLost) >> lost;
+        const lower = (pixels[from[2] + c] * ofLeft + pixels[from[3] + c] * ofRight + halfLost) >> lost;
+        crop[to] = (upper * ofAbove + lower * ofBelow + halfRest) >> rest;
       }
     }
   }

@@ -32,6 +32,16 @@ def test_the_same_seed_draws_the_same(draws: augment.Draw) -> None:
             np.testing.assert_array_equal(part, whole[i])
 
 
+def test_who_else_is_in_a_batch_changes_nobodys_numbers(draws: augment.Draw) -> None:
+    seeds = tf.constant([[17, 7], [3, 7], [250, 7]], tf.int64)
+    for part, whole in zip(augment.draw(SETTINGS, seeds), draws, strict=True):
+        np.testing.assert_array_equal(part, whole[[17, 3, 250]])
+    config = AugmentConfig(occluders=0.5, mask_keypoints=0.5)
+    together = augment.draw_patches(config, LSP14, seeds)
+    for numbers, seed in zip(together, seeds, strict=True):
+        np.testing.assert_array_equal(numbers, augment.draw_patches(config, LSP14, seed))
+
+
 def test_other_seeds_draw_otherwise(draws: augment.Draw) -> None:
     assert len(np.unique(draws.scale)) > 0.99 * DRAWS
     other_epoch = augment.draw(SETTINGS, tf.constant([0, 8], tf.int64))

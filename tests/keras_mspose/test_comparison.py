@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_mspose.cli import main
-from keras_mspose.comparison import compare
+from keras_mspose.comparison import compare, compare_seeds
 from keras_mspose.errors import MsposeError
 from keras_mspose.prediction_file import FORMAT
 from keras_mspose.skeleton import LSP14, Skeleton
@@ -89,3 +89,30 @@ def test_the_command(tmp_path: Path, capsys) -> None:
     b.write_text(json.dumps(data))
     assert main(["compare", str(a), str(b)]) == 2
     assert "the truth differs" in capsys.readouterr().err
+
+
+def test_over_seeds_a_gain_has_to_come_with_every_one() -> None:
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0, 1, (3, 800, 2))
+    better = np.where(rng.uniform(size=base.shape) < 0.1, 0.0, base)
+    found = compare_seeds(base, better, TWO, 0.5)
+    expected = [compare(a, b, TWO, 0.5)["mean"].value for a, b in zip(base, better, strict=True)]
+    assert found.by_seed == pytest.approx(expected, abs=1e-4) and found.value == pytest.approx(
+        np.mean(expected), abs=1e-4
+    )
+    assert found.is_real
+    mixed = np.stack([better[0], better[1], np.where(rng.uniform(size=base[2].shape) < 0.02, 1.0, base[2])])
+    found = compare_seeds(base, mixed, TWO, 0.5)
+    assert found.by_seed[2] < 0 < found.value and not found.is_real
+
+
+def test_over_seeds_the_interval_holds_the_chance_in_training() -> None:
+    rng = np.random.default_rng(4)
+    a = np.repeat(rng.uniform(0, 1, (1, 4000, 2)), 6, axis=0)
+    share = np.array(
+        [0.02, 0.1, 0.02, 0.1, 0.02, 0.1]
+    )  # gains that differ by far more from seed to seed than by person
+    b = np.where(rng.uniform(size=a.shape) < share[:, None, None], 0.0, a)
+    found = compare_seeds(a, b, TWO, 0.5)
+    expected = np.std(found.by_seed) / np.sqrt(6)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * expected, rel=0.3)

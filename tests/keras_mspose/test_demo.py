@@ -170,7 +170,9 @@ def test_persons_are_chosen_by_their_mean_error_and_uncounted_ones_are_not() -> 
     reference[6] = 0  # nobody knows this head
     names = [f"{i}.jpg" for i in range(8)]
     ids, origins = np.arange(len(names)), np.tile([0.0, 0, 1], (len(names), 1))
-    found = Evaluation("a", {}, predicted, truth, reference, names, ids, origins, "record", "val", False, 1)
+    found = Evaluation(
+        "a", {}, predicted, truth, reference, names, ids, origins, [""] * len(ids), origins, "record", "val"
+    )
     shown = gallery.choose(found, data, each=2)
     assert [(one.place, one.group) for one in shown] == [
         (5, "best"),

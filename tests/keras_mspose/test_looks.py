@@ -61,7 +61,7 @@ def test_evaluation_finds_what_prediction_finds(run: Path, tmp_path: Path, looks
     )
     model, facts = saved_model.load(run)
     *_, found = evaluation.evaluate(model, facts, data, looks=looks, batch_size=3, choices=True)
-    plain = found.choices["parabola", False]
+    plain = found.choices["parabola", False, (1.0,)]
     np.testing.assert_equal(plain.to_dict(), found.accuracy.to_dict())
     assert len(found.choices) == 6
     assert found.looks == looks and len(found.predicted) == 5

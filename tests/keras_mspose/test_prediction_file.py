@@ -1,6 +1,7 @@
 """`mspose evaluate --predictions`: what is written is in the photograph's pixels, and scores as `evaluate` does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.evaluation import Evaluation
-from keras_mspose.metrics import accuracy, normalised_distances
+from keras_mspose.metrics import accuracy, normalised_distances, reference_between
 from keras_mspose.prediction_file import read_own, write_predictions
+from keras_mspose.protocols import score
 from keras_mspose.records import RecordSet
 from keras_mspose.score_run import score_file
-from keras_mspose.skeleton import LSP14
+from keras_mspose.skeleton import LSP14, MPII16
 
 PERSONS = 5
 
@@ -30,7 +32,14 @@ def found() -> Evaluation:
     names, ids = [f"{i}.jpg" for i in range(PERSONS)], np.arange(PERSONS) + 40
     origins = np.tile([0.0, 0, 1], (PERSONS, 1))
     reference = np.array([20.0, 0, 30, 25, 10])
-    return Evaluation("regression", {}, predicted, truth, reference, names, ids, origins, "joints", "val", True, 1)
+    seen = {
+        "activities": [""] * PERSONS,
+        "boxes": np.zeros((PERSONS, 3)),
+        "box": "joints",
+        "split": "val",
+        "flip": True,
+    }
+    return Evaluation("regression", {}, predicted, truth, reference, names, ids, origins, **seen)
 
 
 def test_it_scores_as_the_evaluation_does(tmp_path: Path, records: RecordSet, found: Evaluation) -> None:
@@ -43,6 +52,36 @@ def test_it_scores_as_the_evaluation_does(tmp_path: Path, records: RecordSet, fo
     data = json.loads((tmp_path / "p.json").read_text())
     assert [(p["image"], p["person_id"]) for p in data["persons"]] == [(f"{i}.jpg", 40 + i) for i in range(PERSONS)]
     assert (data["split"], data["box"], data["flip"]) == ("val", "joints", True)
+
+
+def test_own_predictions_of_pckh_go_by_protocols(tmp_path: Path, found: Evaluation) -> None:
+    found = replace(
+        found, predicted=np.repeat(found.predicted[:, :8], 2, axis=1), truth=np.repeat(found.truth[:, :8], 2, axis=1)
+    )
+    write_predictions(tmp_path / "p.json", found, RecordSet(tmp_path, "mpii", MPII16, "pckh", {}))
+    distances = normalised_distances(found.predicted, found.truth, found.reference)
+    for name in ("mpii", "bearpaw"):
+        report = score_file(tmp_path / "p.json", protocol=name, threshold=0.4)
+        assert report["protocol"] == name and report["threshold"] == 0.4
+        assert report["mean"] == pytest.approx(score(distances, MPII16, name, 0.4).mean)
+    assert set(score_file(tmp_path / "p.json", all_protocols=True)["protocols"]) == {"mpii", "bearpaw", "hrnet"}
+
+
+def test_pck_over_other_keypoints(tmp_path: Path, records: RecordSet, found: Evaluation) -> None:
+    write_predictions(tmp_path / "p.json", found, records)
+    pair = ("left_hip", "right_hip")
+    reference = reference_between(found.truth, LSP14, pair)
+    expected = accuracy(normalised_distances(found.predicted, found.truth, reference), LSP14, "pck")
+    report = score_file(tmp_path / "p.json", between=pair)
+    assert report["persons"]["counted"] == (reference > 0).sum() < PERSONS
+    assert (report["protocol"], report["mean"]) == ("pck", pytest.approx(expected.mean))
+    for change, message in (
+        ({"protocol": "mpii"}, "is measured by PCK; --protocol says whose rules of PCKh"),
+        ({"between": ("left_hip", "tail")}, "tail: no keypoint of lsp14"),
+        ({"first_pixel": 1}, "--first-pixel says nothing about predictions that hold their truth"),
+    ):
+        with pytest.raises(MsposeError, match=message):
+            score_file(tmp_path / "p.json", **change)
 
 
 def test_persons_of_stored_crops_are_back_in_their_photograph(tmp_path: Path, records, found: Evaluation) -> None:

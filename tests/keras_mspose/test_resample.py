@@ -37,17 +37,17 @@ def _centroid(crop: np.ndarray) -> np.ndarray:
 
 
 def _cut(
-    jpeg: bytes, center: tuple[float, float], side: float, turn: float = 0.0, flip: bool = False, compiled: bool = True
+    jpeg: bytes, center: tuple[float, float], side: float, turn: float = 0.0, flip: bool = False, **how: bool
 ) -> np.ndarray:
     matrix = geometry.crop_transform(np.array(center), np.float64(side), CROP, np.float64(turn), np.bool_(flip))
-    return _crop(compiled)(tf.constant(jpeg), tf.constant(matrix, tf.float32)).numpy()
+    return _crop(**how)(tf.constant(jpeg), tf.constant(matrix, tf.float32)).numpy()
 
 
 @functools.cache
-def _crop(compiled: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _crop(**how: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Traced once, as pipelines do it."""
     signature = [tf.TensorSpec((), tf.string), tf.TensorSpec((2, 3))]
-    return tf.function(lambda j, m: resample.crop_from_jpeg(j, m, CROP, compiled=compiled), signature)
+    return tf.function(lambda j, m: resample.crop_from_jpeg(j, m, CROP, **how), signature)
 
 
 @pytest.mark.parametrize("position", [(0.0, 0.0), (0.3, -0.4), (-5.25, 8.5)], ids=str)
@@ -205,6 +205,10 @@ def test_a_crop_is_that_of_the_whole_photograph(
 @pytest.mark.parametrize("shrink", [0.4, 1.0, 1.3, 1.9, 3.0, 30.0])
 def test_compiled_or_not_a_crop_is_the_same(shrink: float) -> None:
     jpeg, _ = _photograph("4:2:0", (331, 257))
+    for center in ((150.2, 120.7), (3.0, 255.0)):
+        compiled = _cut(jpeg, center, 64 * shrink)
+        upright = _cut(jpeg, center, 64 * shrink, compiled=False, upright=True)
+        np.testing.assert_array_equal(compiled, upright)
     for turn in (0.0, 0.5):
         compiled, plain = (_cut(jpeg, (150.2, 120.7), 64 * shrink, turn, compiled=one) for one in (True, False))
         np.testing.assert_array_equal(compiled, plain)
@@ -260,3 +264,30 @@ def test_a_photograph_that_is_cut_short_is_refused() -> None:
         _cut(jpeg[: len(jpeg) // 2], (165, 128), 331)
     with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG"):
         _cut(b"no photograph", (165, 128), 331)
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+@pytest.mark.parametrize("shrink", [0.37, 1.0, 1.31])
+def test_one_colour_stays_that_colour(level: int, shrink: float) -> None:
+    """Weights add up to one, and no colour spills into the next."""
+    image = np.empty((150, 150, 3), np.uint8)
+    image[:] = (level, 255 - level, level)
+    matrix = geometry.crop_transform(np.array([75.3, 74.8]), np.float64(64 * shrink), CROP, np.float64(0.4), np.True_)
+    crop = resample.crop_from_pixels(image, tf.constant(matrix, tf.float32), CROP).numpy()
+    np.testing.assert_array_equal(crop, np.broadcast_to(image[0, 0], crop.shape))
+
+
+def test_a_batch_is_its_crops() -> None:
+    """Photographs and crops of every size and reduction side by side, each as if it were alone."""
+    kinds = [("4:2:0", (331, 257), 0.5), ("grey", (160, 96), 1.2), ("4:4:4", (1000, 97), 30.0), ("4:2:2", (5, 3), 0.2)]
+    jpegs = [_photograph(kind, size)[0] for kind, size, _ in kinds]
+    boxes = [(np.array(size) / 2, np.float64(64 * shrink)) for _, size, shrink in kinds]
+    matrices = [geometry.crop_transform(*box, CROP, np.float64(0.3), np.bool_(False)) for box in boxes]
+    matrices = tf.constant(np.array(matrices), tf.float32)
+    sizes = tf.constant([size[::-1] for _, size, _ in kinds])
+    together = resample.crops_from_jpegs(tf.constant(jpegs), matrices, CROP, sizes=sizes).numpy()
+    read = resample.crops_from_jpegs(tf.constant(jpegs), matrices, CROP, compiled=False).numpy()
+    np.testing.assert_array_equal(together, read)
+    for crop, jpeg, matrix in zip(together, jpegs, matrices, strict=True):
+        np.testing.assert_array_equal(crop, resample.crop_from_jpeg(tf.constant(jpeg), matrix, CROP))
+        assert crop.std() > 10

@@ -4,16 +4,17 @@ import json
 import subprocess
 import sys
 import time
+from itertools import permutations
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from keras_mspose.cli import main
 from keras_mspose.errors import MsposeError
-from keras_mspose.prediction_file import read_predictions
+from keras_mspose.published_file import read_predictions
 from keras_mspose.score_run import score_file
 from keras_mspose.truth_file import read_truth
 
@@ -57,6 +58,116 @@ def test_right_predictions_in_every_form(tmp_path: Path, positions: np.ndarray, 
     (tmp_path / "ours.json").write_text(json.dumps(ours))
     for path in (h5(tmp_path, positions), *(tmp_path / n for n in ("kit.mat", "preds.mat", "ours.json"))):
         assert pckh(path, truth, threshold=1e-6) == 100
+
+
+def test_axes_in_any_order_and_scores_beside(tmp_path: Path, positions: np.ndarray, truth: Path) -> None:
+    scored = np.concatenate([positions, np.full((PERSONS, 16, 1), 0.5)], axis=-1)
+    for array in (positions, scored):
+        for number, order in enumerate(permutations(range(3))):
+            turned = array.transpose(order)
+            savemat(tmp_path / f"{number}.mat", {"preds": turned})
+            savemat(tmp_path / f"{number}_kit.mat", {"pos_pred_src": turned})
+            for path in (h5(tmp_path, turned), tmp_path / f"{number}.mat", tmp_path / f"{number}_kit.mat"):
+                assert pckh(path, truth, threshold=1e-6) == 100, (array.shape, order, path)
+
+
+def test_matlab_version_7_3_is_hdf5_with_its_axes_turned(tmp_path: Path, positions: np.ndarray, truth: Path) -> None:
+    for name, content in (("preds", {"preds": positions.T}), ("truth", {})):
+        with h5py.File(tmp_path / f"{name}73.mat", "w", userblock_size=512) as file:
+            if name == "truth":
+                content = {k: v.T for k, v in loadmat(truth).items() if not k.startswith("_")}
+            for key, value in content.items():
+                file[key] = value
+    assert pckh(tmp_path / "preds73.mat", tmp_path / "truth73.mat", threshold=1e-6) == 100
+
+
+def test_json_as_others_write_it(tmp_path: Path, positions: np.ndarray, truth: Path) -> None:
+    points = np.concatenate([positions - 1, np.full((PERSONS, 16, 1), 0.5)], axis=-1)
+    order = [3, 0, 5, 1, 2, 4, 3]
+    forms = [
+        points.tolist(),
+        points[..., :2].tolist(),
+        {"preds": points.tolist()},
+        [{"keypoints": one.ravel().tolist()} for one in points],
+        points[..., :2].reshape(PERSONS, -1).tolist(),
+        [{"keypoints": points[i].tolist(), "bbox_id": i} for i in order],  # MMPose: in any order, some twice
+    ]
+    for form in forms:
+        (tmp_path / "p.json").write_text(json.dumps(form))
+        assert pckh(tmp_path / "p.json", truth, threshold=1e-6) == 100
+    for form, message in (
+        ([[0.5] * 51] * PERSONS, "51 numbers a person, expected 32 or 48"),
+        ([], "a list where a list of persons was expected|list of persons"),
+        ([{"image": "a.jpg"}], "KeyError: 'keypoints'"),
+    ):
+        (tmp_path / "p.json").write_text(json.dumps(form))
+        with pytest.raises(MsposeError, match=message):
+            pckh(tmp_path / "p.json", truth)
+
+
+def annolist(positions: np.ndarray, left_out: tuple[int, int]) -> list[dict]:
+    """Structs of the tool kit: two persons an image, and one more without points in each."""
+    images = []
+    for i in range(0, PERSONS, 2):
+        rects = [{"scale": 2.0, "annopoints": []}]
+        for p in (i, i + 1):
+            xy = [(k, *positions[p, k]) for k in reversed(range(16)) if (p, k) != left_out]
+            points = np.array([(x, y, k) for k, x, y in xy], [(n, "O") for n in ("x", "y", "id")])
+            rects.append({"scale": 2.0, "annopoints": {"point": points}})
+        images.append({"image": {"name": f"{i}.jpg"}, "annorect": rects})
+    return images
+
+
+def test_the_tool_kits_structs(tmp_path: Path, positions: np.ndarray, truth: Path, capsys) -> None:
+    wrist = 10
+    savemat(tmp_path / "pred.mat", {"pred": annolist(positions, left_out=(2, wrist))})
+    report = score_file(tmp_path / "pred.mat", truth, threshold=1e-6)
+    assert report["joints"]["right_wrist"] == pytest.approx(100 * 5 / 6) and report["joints"]["left_wrist"] == 100
+    assert report["not_predicted"] == 1
+    assert "1 labelled joints are not predicted and count as wrong" in capsys.readouterr().out
+    savemat(tmp_path / "fewer.mat", {"pred": annolist(positions, left_out=(0, 0))[:2]})
+    with pytest.raises(MsposeError, match="4 persons with annopoints, but the truth has 6"):
+        score_file(tmp_path / "fewer.mat", truth)
+    broken = positions.copy()
+    broken[1, 4, 0] = np.nan
+    savemat(tmp_path / "broken.mat", {"pred": annolist(broken, left_out=(2, wrist))})
+    with pytest.raises(MsposeError, match=r"person 2, joint 4 \(from 0\): .*nan.* is no position"):
+        score_file(tmp_path / "broken.mat", truth)
+
+
+def test_a_file_without_pelvis_and_thorax(tmp_path: Path, positions: np.ndarray, truth: Path) -> None:
+    positions[:, [6, 7]] = np.nan
+    report = score_file(h5(tmp_path, positions), truth, threshold=1e-6)
+    assert (report["mean"], report["joints"]["pelvis"], report["not_predicted"]) == (100, 0, 0)
+    positions[:, 9] = np.nan  # a joint that counts
+    with pytest.raises(MsposeError, match=r"person 1, joint 9"):
+        score_file(h5(tmp_path, positions), truth)
+
+
+def test_a_shift_of_all_by_one_is_said(tmp_path: Path, positions: np.ndarray, truth: Path, capsys) -> None:
+    for shift, said in (
+        ((0, 0), False),
+        ((-1, -1), "from 0 and were read as if from 1: see --first-pixel"),
+        ((1, 1), "from 1 and were read as if from 0: see --first-pixel"),
+        ((1, 0), False),
+        ((1, -1), False),
+    ):
+        report = score_file(h5(tmp_path, positions + shift), truth)
+        out = " ".join(capsys.readouterr().out.split())
+        assert report["median_shift"] == pytest.approx(shift)
+        assert said in out if said else "--first-pixel" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--between", "pelvis", "thorax"], "--between says nothing about predictions beside a --truth"),
+        (["--threshold", "0"], "expected more than 0"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message, tmp_path, positions, truth, capsys) -> None:
+    assert main(["score", str(h5(tmp_path, positions)), "--truth", str(truth), *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("off", [(1, 0), (-1, 0), (0, 1), (0, -1)])
@@ -166,6 +277,19 @@ def test_newell_as_published(real_data: Path) -> None:
     assert round(score_file(*paths, protocol="hrnet")["mean"], 2) == 88.04
     found = score_file(*paths, protocol="mpii")
     assert (round(found["groups"]["Head"], 2), round(found["groups"]["Total"], 2)) == (96.71, 88.04)
+
+
+def test_newell_by_another_road(tmp_path: Path, real_data: Path) -> None:
+    mpii = real_data / "mpii"
+    with h5py.File(mpii / "hourglass_val_predictions.h5") as file:
+        preds = file["preds"][()]
+    savemat(tmp_path / "preds.mat", {"preds": preds})  # bearpaw, HRNet
+    (tmp_path / "p.json").write_text(
+        json.dumps([{"keypoints": one.tolist(), "bbox_id": i} for i, one in enumerate(preds - 1)])
+    )
+    for path in (tmp_path / "preds.mat", h5(tmp_path, preds.T), tmp_path / "p.json"):
+        found = score_file(path, mpii / "detections_our_format.mat", protocol="bearpaw")
+        assert round(found["mean"], 2) == 87.56 and round(found["groups"]["Head"], 2) == 95.94
 
 
 def test_tompson_as_published(real_data: Path) -> None:

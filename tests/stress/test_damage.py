@@ -74,7 +74,7 @@ def images(jpegs: list[bytes]) -> list[bytes]:
     return [*found, grey.getvalue()]
 
 
-@times(30, 1000)
+@times(30, 600)
 def test_photographs(count: int, images: list[bytes], damage: Any, tmp_path: Path) -> None:
     """What the converter lets through can be decoded in training; the rest is named and left out."""
     damaged = [*images, *(damage.bytes(damage.rng.choice(images)) for _ in range(count))]
@@ -87,7 +87,7 @@ def test_photographs(count: int, images: list[bytes], damage: Any, tmp_path: Pat
     assert sum(len(b["crop"]) for b in crops) == data.persons("train")
 
 
-@times(30, 500)
+@times(30, 200)
 def test_photographs_to_predict(
     count: int, images: list[bytes], damage: Any, refused_or_read: Callable, tmp_path: Path
 ) -> None:
@@ -148,7 +148,7 @@ def test_photographs_that_declare_too_much(kind: str, tmp_path: Path, refused_or
         write(iter([bad]), tmp_path / "r")
 
 
-@times(25, 500)
+@times(25, 200)
 def test_the_index_of_a_record_folder(
     count: int, copied: Path, damage: Any, refused_or_read: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +182,7 @@ def read_again(folder: Path) -> Callable[[], None]:
     return run
 
 
-@times(10, 120)
+@times(10, 60)
 def test_shards(count: int, copied: Path, damage: Any, refused_or_read: Callable) -> None:
     shard = next(copied.glob("val-*.tfrecord"))
     whole, found = shard.read_bytes(), []
@@ -206,7 +206,7 @@ def test_a_record_that_declares_more_than_there_is(copied: Path, refused_or_read
             assert f"cut short or altered behind record {4 if before else 0} of 4" in [f.what for f in found]
 
 
-@times(15, 150)
+@times(15, 100)
 def test_records(count: int, copied: Path, damage: Any, refused_or_read: Callable) -> None:
     """Records whose checksums are right and whose content is not."""
     shard = next(copied.glob("val-*.tfrecord"))
@@ -249,7 +249,7 @@ def field_damaged(record: bytes, damage: Any) -> bytes:
     return example.SerializeToString()
 
 
-@times(20, 500)
+@times(20, 150)
 @pytest.mark.parametrize("form", ["recipe", "skeleton"])
 def test_yaml(form: str, count: int, damage: Any, refused_or_read: Callable, tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
@@ -284,7 +284,7 @@ def test_yaml_that_is_more_than_it_looks(text: str, refused_or_read: Callable, t
         assert not refused_or_read(lambda: load_recipe("lsp_small", [f"training.epochs={text}"]), text[:50])
 
 
-@times(5, 100)
+@times(5, 40)
 def test_networks(count: int, damage: Any, refused_or_read: Callable, tmp_path: Path) -> None:
     file = tmp_path / "best.keras"
     config = ModelConfig(stacks=1, channels=2, input_size=(8, 8), depth=1, scales=(1,), regression=False)

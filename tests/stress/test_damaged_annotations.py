@@ -64,7 +64,7 @@ def coco_file() -> dict:
     }  # fmt: skip
 
 
-@times(12, 250)
+@times(12, 120)
 @pytest.mark.parametrize("form", ["mpii", "mpii gz", "hrnet", "coco"])
 def test_json(form: str, count: int, source: Path, damage: Any, convert: Callable[..., bool]) -> None:
     file, whole = source / "mpii_annotations.json", [mpii_person(i) for i in range(4)]
@@ -151,7 +151,7 @@ def mpii_mat() -> tuple[str, dict]:
     return "mpii_human_pose_v1_u12_1.mat", {"RELEASE": {"annolist": annolist, "img_train": [1] * 4, "act": acts}}
 
 
-@times(6, 120)
+@times(6, 60)
 @pytest.mark.parametrize("form", ["lsp", "flic", "mpii"])
 def test_matlab(form: str, count: int, source: Path, damage: Any, convert: Callable[..., bool]) -> None:
     name, whole = {"lsp": lsp_mat, "flic": flic_mat, "mpii": mpii_mat}[form]()
@@ -193,7 +193,7 @@ CELLS = (
 )
 
 
-@times(12, 250)
+@times(12, 120)
 @pytest.mark.parametrize("form", ["csv", "jsonl", "skeleton"])
 def test_own_data(form: str, count: int, source: Path, damage: Any, convert: Callable[..., bool]) -> None:
     skeleton = {

@@ -94,7 +94,7 @@ def test_conversions(kills: int, tmp_path: Path) -> None:
     assert resumed or kills < 10  # else nothing was ever half done
 
 
-@times(1, 12)
+@times(1, 5)
 def test_trainings(kills: int, tmp_path: Path) -> None:
     rng, run, recipe = random.Random(1), tmp_path / "run", tmp_path / "tiny.json"
     finished(command("convert", "synthetic", "--persons", 40, "--out", tmp_path / "data"))
@@ -116,7 +116,7 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
     np.testing.assert_allclose(a(crop)["regression"], b(crop)["regression"], atol=1e-3)
 
 
-@times(1, 12)
+@times(1, 5)
 def test_exports(kills: int, tmp_path: Path) -> None:
     rng, out, config = random.Random(2), tmp_path / "out", ModelConfig(1, 4, (32, 32), depth=2, scales=(1, 2))
     facts = saved_model.Facts(MPII16, "pckh", RunConfig(model=config))

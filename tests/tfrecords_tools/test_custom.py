@@ -325,7 +325,7 @@ def test_command_with_files_elsewhere(source, tmp_path, capsys):
     arguments += ["--persons", str(tmp_path / "labels.tsv"), "--skeleton", str(tmp_path / "hand.json")]
     arguments += ["--images", str(tmp_path / "photos"), "--one-based", "--metric", "pck_box"]
     assert cli.main(arguments) == 2
-    assert "gone.jpg: no such image; 1 of the data set's 3 are missing" in capsys.readouterr().err
+    assert "gone.jpg: no such image; images missing: 1, of a data set of 3 persons" in capsys.readouterr().err
     assert cli.main([*arguments, "--skip-bad"]) == 0
     data = RecordSet.load(tmp_path / "out")
     assert data.options == {"one_based": True, "val_share": 0.5, "seed": 3}

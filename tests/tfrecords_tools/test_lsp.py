@@ -92,7 +92,7 @@ def test_splits_that_do_not_fit(split, message, source, tmp_path):
 def test_missing_images(source, tmp_path, records_of):
     folder = source(4, extended=True)
     (folder / "images" / "im00002.jpg").unlink()
-    with pytest.raises(MsposeError, match=r"im00002\.jpg: no such image; 1 of the data set's 4 are missing"):
+    with pytest.raises(MsposeError, match=r"im00002\.jpg: no such image; images missing: 1, of a data set of 4"):
         lsp.convert(folder, tmp_path / "out")
     records = lsp.convert(folder, tmp_path / "out", split="1-4:val", skip_bad=True)
     assert records.persons("val") == 3 and len(records.notes["skipped"]) == 1

@@ -176,7 +176,7 @@ def test_json_named_goes_before_the_mat(source, tmp_path):
 
 def test_missing_photograph(source, tmp_path):
     save_json(source, [entry("one.jpg", (9, 9), 0), entry("gone.jpg", (9, 9), 0), entry("lost.jpg", (9, 9), 1)])
-    with pytest.raises(MsposeError, match=r"gone\.jpg: no such image; 2 of the data set's 3 are missing"):
+    with pytest.raises(MsposeError, match=r"gone\.jpg: no such image; images missing: 2, of a data set of 3 persons"):
         mpii.convert(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     records = mpii.convert(source, tmp_path / "out", skip_bad=True)

@@ -134,7 +134,7 @@ def test_bad_persons_are_left_out_and_counted(write, persons, tmp_path, records_
 def test_missing_photographs_are_counted_before_any_work(write, persons, tmp_path):
     persons[3][1].image.unlink()
     persons[24][1].image.unlink()
-    with pytest.raises(MsposeError, match=r"03\.jpg: no such image; 2 of the data set's 25 are missing"):
+    with pytest.raises(MsposeError, match=r"03\.jpg: no such image; images missing: 2, of a data set of 25 persons"):
         write(persons)
     assert nothing_left(tmp_path)
 

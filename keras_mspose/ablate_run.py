@@ -1,0 +1,178 @@
+"""What `mspose ablate` does: train every cell of a grid with every seed, measure, compare, draw. It goes on after a
+stop.
+
+OUT/ablation.json           what is being done, so that another ablation is not mixed into it
+OUT/runs/CELL/seed-N/       one training each, and predictions.json once it is measured
+OUT/results.json, fig4.png  all that is known so far, written again after every run
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_mspose.ablation import Ablation, Cell
+from keras_mspose.ablation_figure import draw
+from keras_mspose.comparison import LEVEL, compare_seeds
+from keras_mspose.errors import MsposeError
+from keras_mspose.metrics import THRESHOLDS, accuracy, normalised_distances
+from keras_mspose.prediction_file import read_own, write_predictions
+from keras_mspose.records import METRICS, RecordSet
+from keras_mspose.result_file import write_json, write_picture
+
+INDEX, RESULTS, FIGURE, PREDICTIONS = "ablation.json", "results.json", "fig4.png", "predictions.json"
+PLATEAU = 45.0  # PCK under which a network has barely left the plateau of empty heatmaps: differences say nothing yet
+
+
+def ablate(
+    ablation: Ablation, data: RecordSet, out: Path, *, flip: bool = True, devices: list[str] | None = None
+) -> dict:
+    """Train and measure what is missing, then compare neighbouring cells.
+
+    All cells are trained with the first seed before any is with the second, so that a whole figure stands early. The
+    network of the last epoch is measured: choosing the best epoch would be by the persons that are measured.
+
+    Args:
+        data: the record folder; measured on its validation split.
+        out: folder of the ablation; made if missing.
+        flip: measure with the flip test.
+        devices: see `training.train`.
+
+    Returns:
+        The content of `results.json`, see `results`.
+
+    Raises:
+        MsposeError: `out` holds another ablation or something else, or what `training.train` refuses.
+    """
+    _claim(out, ablation, data, flip)
+    console = Console()
+    todo = [(seed, cell) for seed in ablation.seeds for cell in ablation.cells]
+    missing = [(seed, cell) for seed, cell in todo if not (_folder(out, cell, seed) / PREDICTIONS).is_file()]
+    done = len(todo) - len(missing)
+    if done:
+        console.print(f"{out}: {done} of {len(todo)} runs are done already", highlight=False, soft_wrap=True)
+    for number, (seed, cell) in enumerate(missing, done + 1):
+        console.print(f"\nrun {number}/{len(todo)}: {cell.name}, seed {seed}", highlight=False)
+        _train_and_measure(cell, seed, data, _folder(out, cell, seed), flip, devices)
+        _write(ablation, out)
+    found = _write(ablation, out)
+    _print(found)
+    console.print(f"written: {out / RESULTS}, {out / FIGURE}", highlight=False, soft_wrap=True)
+    return found
+
+
+def results(ablation: Ablation, out: Path) -> dict:
+    """What the finished runs say.
+
+    Returns:
+        `cells`: of each its `values`, and the mean accuracy by `seeds`; `differences`: of each grid `key` and pair of
+        neighbouring values, all else equal, over the seeds that both have (see `comparison.SeedDifference`), and
+        `tells`: whether both are off the plateau, so that the difference says something.
+    """
+    distances: dict[str, dict[int, np.ndarray]] = {}
+    cells, metric, skeleton = [], "pck", None
+    for cell in ablation.cells:
+        of_seeds = {}
+        for seed in ablation.seeds:
+            file = _folder(out, cell, seed) / PREDICTIONS
+            if file.is_file():
+                own = read_own(file)
+                metric, skeleton = own.metric, own.skeleton
+                of_seeds[seed] = normalised_distances(own.predicted, own.truth, own.reference)
+        distances[cell.name] = of_seeds
+        means = {seed: accuracy(one, skeleton, metric).mean for seed, one in of_seeds.items()}
+        cells.append({"name": cell.name, "values": cell.values, "seeds": means})
+    reached = {cell["name"]: min(cell["seeds"].values(), default=0.0) for cell in cells}
+    differences = []
+    for key, a, b in _pairs(ablation):
+        seeds = [seed for seed in ablation.seeds if seed in distances[a.name] and seed in distances[b.name]]
+        if not seeds:
+            continue
+        ways = (np.stack([distances[way.name][seed] for seed in seeds]) for way in (a, b))
+        found = compare_seeds(*ways, skeleton, THRESHOLDS[metric])
+        rest = {k: v for k, v in a.values.items() if k != key}
+        tells = min(reached[a.name], reached[b.name]) >= PLATEAU
+        pair = {"key": key, "from": a.values[key], "to": b.values[key], "at": rest, "seeds": seeds, "tells": tells}
+        differences.append({**pair, **found.to_dict()})
+    name = f"{METRICS[metric]}@{THRESHOLDS[metric]:g}"
+    return {"metric": name, "grid": ablation.grid, "level": LEVEL, "cells": cells, "differences": differences}
+
+
+def _pairs(ablation: Ablation) -> Iterator[tuple[str, Cell, Cell]]:
+    return ((key, a, b) for key in ablation.grid for a, b in ablation.neighbours(key))
+
+
+def _folder(out: Path, cell: Cell, seed: int) -> Path:
+    return out / "runs" / cell.name / f"seed-{seed}"
+
+
+def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:
+    cells = {cell.name: cell.config.to_dict() for cell in ablation.cells}
+    mine = json.loads(json.dumps({"data": data.name, "flip": flip, "grid": ablation.grid, "cells": cells}))
+    path = out / INDEX
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in mine if theirs.get(key) != mine[key]]
+        if changed:
+            raise MsposeError(f"{out}: holds an ablation with another {', '.join(changed)}; choose another --out")
+        return
+    if out.exists() and any(out.iterdir()):
+        raise MsposeError(f"{out}: not empty and not an ablation (no {INDEX}); choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, mine)
+
+
+def _train_and_measure(
+    cell: Cell, seed: int, data: RecordSet, folder: Path, flip: bool, devices: list[str] | None
+) -> None:
+    import keras
+
+    from keras_mspose import saved_model, training
+    from keras_mspose.evaluation import evaluate
+
+    keras.utils.clear_session()  # else dozens of networks stay in memory
+    config = replace(cell.config, training=replace(cell.config.training, seed=seed))
+    training.train(config, data, folder, devices=devices)
+    model, facts = saved_model.load(folder / saved_model.LAST)
+    *_, found = evaluate(model, facts, data, flip=flip)
+    write_predictions(folder / PREDICTIONS, found, data)
+    print(f"measured: {found.accuracy.mean:.2f}")
+
+
+def _write(ablation: Ablation, out: Path) -> dict:
+    found = results(ablation, out)
+    write_json(out / RESULTS, found)
+    write_picture(out / FIGURE, draw(found))
+    return found
+
+
+def _print(found: dict) -> None:
+    table = Table("cell", "mean", "by seed", title=found["metric"], title_justify="left")
+    for cell in found["cells"]:
+        values = list(cell["seeds"].values())
+        mean = f"{np.mean(values):.2f}" if values else "-"
+        table.add_row(cell["name"], mean, "  ".join(f"{value:.2f}" for value in values))
+    Console().print(table)
+    table = Table("what", "at", "gain", f"{LEVEL:.0%} interval", "by seed", "", title="differences, all else equal")
+    for one in found["differences"]:
+        what = f"{one['key']}: {one['from']} to {one['to']}"
+        at = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in one["at"].items())
+        by_seed = "  ".join(f"{gain:+.2f}" for gain in one["by_seed"])
+        interval = f"{one['low']:+.2f} to {one['high']:+.2f}"
+        table.add_row(what, at, f"{one['difference']:+.2f}", interval, by_seed, verdict(one))
+    Console().print(table)
+
+
+def verdict(difference: dict) -> str:
+    """A difference in words."""
+    if not difference["tells"]:
+        return f"says nothing: under {PLATEAU:g}"
+    if len(difference["seeds"]) < 2:
+        return "one seed"
+    return ("better" if difference["difference"] > 0 else "worse") if difference["real"] else "may be chance"

@@ -1,0 +1,1 @@
+"""Shipped ablations, one YAML file each: `mspose ablate NAME`."""

@@ -1,0 +1,90 @@
+"""`mspose ablate` from the grid to the figure, and on after a stop."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from keras_mspose import ablate_run
+from keras_mspose.ablation import Ablation, load
+from keras_mspose.cli import main
+from keras_mspose.errors import MsposeError
+from keras_mspose.prediction_file import FORMAT
+from keras_mspose.skeleton import LSP14
+
+
+def _predictions(path: Path, error: float, persons: int = 60) -> None:
+    """A file as `mspose evaluate --predictions` writes it: torsos of 100 px, every keypoint off by `error` px."""
+    rng = np.random.default_rng(len(str(path)))
+    truth = np.concatenate([rng.uniform(0, 300, (persons, 14, 2)), np.full((persons, 14, 1), 2)], axis=2)
+    off = truth + np.concatenate([rng.normal(0, error, (persons, 14, 2)), np.zeros((persons, 14, 1))], axis=2)
+    people = [
+        {"image": "a.jpg", "person_id": i, "keypoints": off[i].tolist(), "truth": truth[i].tolist(), "reference": 100.0}
+        for i in range(persons)
+    ]
+    about = {"format": FORMAT, "metric": "pck", "skeleton": LSP14.to_dict(), "persons": people}
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(about))
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Ablation:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "recipe: lsp_small\ngrid:\n  model.stacks: [1, 2]\n  model.regression: [false, true]\nseeds: [0, 1, 2]\n"
+    )
+    return load(str(file))
+
+
+def test_verdicts_need_every_seed_and_a_network_off_the_plateau(grid: Ablation, tmp_path: Path) -> None:
+    errors = {(1, False): 16, (1, True): 9, (2, False): 60, (2, True): 12}
+    for cell in grid.cells:
+        for seed in grid.seeds[: 2 if cell.values["model.stacks"] == 2 else 3]:
+            error = errors[cell.values["model.stacks"], cell.values["model.regression"]]
+            _predictions(tmp_path / "runs" / cell.name / f"seed-{seed}" / "predictions.json", error)
+    found = ablate_run.results(grid, tmp_path)
+    by_pair = {(one["key"], *one["at"].values()): one for one in found["differences"]}
+    regression = by_pair["model.regression", 1]
+    assert regression["real"] and regression["difference"] > 20 and regression["seeds"] == [0, 1, 2]
+    assert ablate_run.verdict(regression) == "better"
+    assert ablate_run.verdict(by_pair["model.regression", 2]) == "says nothing: under 45"
+    assert by_pair["model.regression", 2]["seeds"] == [0, 1]
+    assert ablate_run.verdict(by_pair["model.stacks", True]) == "worse"
+    figure = ablate_run.draw(found)
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["no regression", "regression"]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["1 stack", "2 stacks"]
+
+
+def test_a_folder_of_something_else_is_left_alone(grid: Ablation, dots, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(MsposeError, match="not an ablation"):
+        ablate_run.ablate(grid, dots.records, tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
+    dots, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        "model: {stacks: 1, channels: 8, input_size: [32, 32], depth: 1, scales: [1]}\n"
+        "data: {box: image}\ntraining: {epochs: 1, batch_size: 4, steps_per_epoch: 2}\n"
+    )
+    (tmp_path / "grid.yaml").write_text("recipe: tiny.yaml\ngrid: {model.regression: [false, true]}\nseeds: [0]\n")
+    line = ["ablate", str(tmp_path / "grid.yaml"), "--data", str(dots.records.folder), "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [len(cell["seeds"]) for cell in results["cells"]] == [1, 1] and len(results["differences"]) == 1
+    assert cv2.imread(str(tmp_path / "out" / "fig4.png")).std() > 10
+    shutil.rmtree(tmp_path / "out" / "runs" / "regression-true")
+    capsys.readouterr()
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 runs are done already" in said and "run 2/2: regression-true" in said
+    assert main([*line, "--set", "training.batch_size=2"]) == 2
+    assert "holds an ablation with another cells" in capsys.readouterr().err
