@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -206,6 +208,23 @@ def test_what_was_accepted_before_the_end_is_answered(
     answered = already + load.answers.total()
     assert f"stopped: {answered} predict requests accepted, {answered} answered" in said
     assert load.answers[200] > after / 2 and len(load.lost) == CLIENTS  # each client ends by finding nobody there
+
+
+def test_the_web_page_where_the_export_has_one(export: Path, serve: Callable, tmp_path: Path) -> None:
+    shutil.copytree(export, tmp_path / "with_page")
+    web = tmp_path / "with_page/web"
+    web.mkdir()
+    (web / "index.html").write_text("the page")
+    (web / "model.wasm").write_bytes(b"code")
+    with serve(tmp_path / "with_page") as server:
+        assert get(server.address + "/") == b"the page"
+        with urllib.request.urlopen(server.address + "/model.wasm") as answer:
+            assert answer.headers["Content-Type"] == "application/wasm"
+        for outside in ("/../export.json", "/%2e%2e/export.json", "/export.json"):
+            with pytest.raises(urllib.error.HTTPError) as missing:
+                get(server.address + outside)
+            assert missing.value.code in (403, 404) and b"skeleton" not in missing.value.read()
+        assert json.loads(get(f"{server.address}/healthz")) == {"status": "ok"}
 
 
 def test_it_starts_fast_and_without_tensorflow(export: Path) -> None:
