@@ -113,11 +113,12 @@ def _reduction(matrix: np.ndarray) -> tuple[int, int, np.ndarray]:
     """As `resample._reduction`: position in `RATIOS`, pixels to be averaged either way, and the transform (2, 3) from
     crop pixels to those of the reduced photograph."""
     scale = matrix[0, 0]
-    largest = int(1 / scale / np.float32(FINEST))
+    area = scale * scale  # the same operations in the same order: half a bit here would be a grey level there
+    largest = int(1 / np.sqrt(area) / np.float32(FINEST))
     step = sum(ratio <= largest for ratio in RATIOS[1:])
     mean = max(largest >> step, 1)
     reduced = np.float32(mean << step)
-    back = 1 / (scale * reduced)
+    back = scale / (area * reduced)
     shift = (1 / reduced - 1) / 2 - back * matrix[:, 2]
     return step, mean, np.array([[back, 0, shift[0]], [0, back, shift[1]]], np.float32)
 

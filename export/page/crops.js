@@ -3,10 +3,14 @@
 
 export const RULE = {}; // the numbers of keras_mspose/crop_rule.py, from model.json
 
+const single = Math.fround; // the other ways compute in single precision: the same operations in the same order
+
 /** Scale and shift from photograph to crop pixels: the box's middle falls on the crop's, its side on the longer side. */
-export function cropTransform([cx, cy, side], [height, width]) {
-  const scale = Math.max(height, width) / side;
-  return { scale, x: (width - 1) / 2 - scale * cx, y: (height - 1) / 2 - scale * cy };
+export function cropTransform(box, [height, width]) {
+  const [cx, cy, side] = box.map(single);
+  const scale = single(Math.max(height, width) / side);
+  const shift = (length, center) => single((length - 1) / 2 - single(scale * center));
+  return { scale, x: shift(width, cx), y: shift(height, cy) };
 }
 
 /**
@@ -18,13 +22,14 @@ export function cropTransform([cx, cy, side], [height, width]) {
  */
 export function cutOut(image, box, size) {
   const { scale, x, y } = cropTransform(box, size);
-  const mean = reduction(scale);
-  const back = 1 / (scale * mean);
-  const half = (1 / mean - 1) / 2;
-  const columns = axis(back, half - back * x, size[1], image.width, mean);
-  const rows = axis(back, half - back * y, size[0], image.height, mean);
+  const area = single(scale * scale);
+  const mean = reduction(area);
+  const back = single(scale / single(area * mean));
+  const half = single(single(single(1 / mean) - 1) / 2);
+  const columns = axis(back, single(half - single(back * x)), size[1], image.width, mean);
+  const rows = axis(back, single(half - single(back * y)), size[0], image.height, mean);
   let seen = averaged(image, rows, columns, mean);
-  const beside = Math.max(1 - 1 / back, 0);
+  const beside = Math.max(single(1 - single(1 / back)), 0);
   const weight = Math.min(seen.width, seen.height) > 2 ? roundEven((2 ** RULE.blurBits * beside) / (1 + 2 * beside)) : 0;
   const whole = [seen.height, seen.width];
   if (weight > 0) seen = smoothed(seen, weight);
@@ -32,8 +37,8 @@ export function cutOut(image, box, size) {
 }
 
 /** Pixels to average either way: a decoder's own ratio as far as those go, then whole multiples of it. */
-function reduction(scale) {
-  const largest = Math.max(Math.trunc(1 / scale / RULE.finest), 1);
+function reduction(area) {
+  const largest = Math.max(Math.trunc(single(single(1 / single(Math.sqrt(area))) / single(RULE.finest))), 1);
   const ratio = Math.max(...RULE.ratios.filter((one) => one <= largest));
   return ratio * Math.floor(largest / ratio);
 }
@@ -41,12 +46,14 @@ function reduction(scale) {
 /** Along one axis: first pixel and number of pixels that the crop shows, and the shift within them. */
 function axis(back, shift, length, whole, mean) {
   const middle = (length - 1) / 2;
-  const [low, high] = [shift, back * middle * 2 + shift];
+  const half = single(back * middle);
+  const center = single(half + shift);
+  const [low, high] = [single(center - half), single(center + half)];
   let first = (Math.floor(low) - RULE.margin) * mean;
   let behind = (Math.floor(high) + 2 + RULE.margin) * mean;
   first = Math.min(Math.max(first, 0), Math.floor((whole - 1) / mean) * mean);
   behind = Math.min(Math.max(behind, first + 1), whole);
-  return { first, count: behind - first, shift: shift - first / mean };
+  return { first, count: behind - first, shift: single(shift - first / mean) };
 }
 
 /** Mean of each block of mean x mean pixels of a part of the image; its last pixels stand for those missing. */

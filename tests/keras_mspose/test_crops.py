@@ -48,13 +48,13 @@ def test_it_is_the_crop_that_tensorflow_cuts(form: str, box: tuple[float, ...], 
     data, square = encoded(pixels, form), np.float32(box)
     matrix = tf.constant(geometry.crop_transform(square[:2], square[2], size), tf.float32)
     if form == "JPEG":
-        expected = resample.crop_from_jpeg(tf.constant(data), matrix, size).numpy()
+        expected = resample.crop_from_jpeg(tf.constant(data), matrix, size, compiled=False).numpy()
     else:
-        expected = resample.crop_from_pixels(pixels, matrix, size).numpy()
+        expected = resample.pixels_sampled(tf.constant(pixels), matrix, size, compiled=False).numpy()
     found = Photograph(data).crop(square, size)
     assert found.shape == (*size, 3) and found.dtype == np.uint8 and expected.any()
     difference = np.abs(found.astype(int) - expected)
-    assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.01, (difference > 0).mean()
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
