@@ -20,7 +20,7 @@ STAGES = {
     "parse": r"ParseExample",
     "decode": r"DecodeImage|DecodeAndCropJpeg|ExtractJpegShape",
     "colour": r"clamp_convert_fusion",
-    "smooth and resample": r"fusion|CpuExecutable|:Pad$|:Slice$",
+    "smooth and resample": r"fusion|CpuExecutable|:ConcatV2$",
 }
 REST = "small operations, batches, tf.data"
 WAITING = r"^Iterator::Root(::Prefetch(::ParallelMapV2(::MapAndBatch)?)?)?$|IteratorGetNext|Eager|TFE_|KernelAndDevice"

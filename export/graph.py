@@ -14,8 +14,8 @@ from export.photographs import BOXES, IMAGE_BYTES
 from keras_mspose import heatmaps as codec
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import inference_model
+from keras_mspose.passes import flipped_back
 from keras_mspose.saved_model import Facts
-from keras_mspose.test_time import flipped_back
 
 CROPS, HEATMAPS, KEYPOINTS = "crops", "heatmaps", "keypoints"  # tensor names, the same in every format
 Answer = dict[str, np.ndarray]

@@ -17,16 +17,17 @@ def operations(format: str, path: Path) -> dict[str, int]:
 
 def _of_savedmodel(path: Path) -> list[str]:
     """The signature `crops` alone: those for photographs are pipelines of their own about the same network."""
-    import tensorflow as tf
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    signature = tf.saved_model.load(str(path)).signatures["crops"]
-    functions = {f.signature.name: f for f in signature.graph.as_graph_def().library.function}
-    kinds: list[str] = []
-    calls = [node for node in signature.graph.as_graph_def().node]
+    (graph,) = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    functions = {function.signature.name: function.node_def for function in graph.graph_def.library.function}
+    nodes = {node.name: node for node in graph.graph_def.node}
+    output = next(iter(graph.signature_def["crops"].outputs.values())).name
+    kinds, calls = [], [nodes[output.partition(":")[0]]]
     while calls:
         node = calls.pop()
-        if node.op in ("PartitionedCall", "StatefulPartitionedCall"):
-            calls.extend(functions[node.attr["f"].func.name].node_def)
+        if "PartitionedCall" in node.op:
+            calls.extend(functions[node.attr["f"].func.name])
         else:
             kinds.append(node.op)
     return kinds

@@ -27,10 +27,10 @@ from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
 from keras_mspose.layers import STRIDE
 from keras_mspose.metrics import Accuracy, accuracy, normalised_distances
+from keras_mspose.passes import flipped_back
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.result_file import check_writable, write_json, write_text
 from keras_mspose.saved_model import Facts
-from keras_mspose.test_time import flipped_back
 
 THREADS = (1, 2)
 BATCH = 16

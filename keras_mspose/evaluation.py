@@ -15,9 +15,9 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import THRESHOLDS, Accuracy, accuracy, normalised_distances
 from keras_mspose.model import answer_name, head_stride
 from keras_mspose.occlusion import by_visibility
+from keras_mspose.passes import PLAIN, Passes, heatmaps_by_passes
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
-from keras_mspose.test_time import PLAIN, Passes, heatmaps_by_passes
 
 if TYPE_CHECKING:
     import keras

@@ -12,11 +12,11 @@ from keras_mspose import evaluation_report, protocols, saved_model, tables
 from keras_mspose.analysis import analyse
 from keras_mspose.evaluation import Evaluation, evaluate
 from keras_mspose.metrics import normalised_distances
+from keras_mspose.passes import PLAIN
 from keras_mspose.prediction_file import write_predictions
 from keras_mspose.records import RecordSet
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.saved_model import Facts
-from keras_mspose.test_time import PLAIN
 
 
 def evaluate_run(

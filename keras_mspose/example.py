@@ -9,6 +9,7 @@ is 7 bits a byte, the lowest first, the top bit set on all but the last.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from functools import cache
 
@@ -18,11 +19,11 @@ BYTES, FLOATS, INTEGERS = 1, 2, 3
 _ONE_BYTE = [bytes((value,)) for value in range(128)]
 
 
-def serialised(features: Mapping[str, bytes | list[int] | np.ndarray]) -> bytes:
-    """Serialise features: `bytes` as one string, a list as int64, an array as float32, row by row.
+def serialised(features: Mapping[str, bytes | list[int] | tuple[float, ...] | np.ndarray]) -> bytes:
+    """Serialise features: `bytes` as one string, a list as int64, a tuple or an array, row by row, as float32.
 
     Raises:
-        OverflowError: an integer of more than 64 bits.
+        OverflowError: an integer of more than 64 bits, or a number in a tuple that float32 does not reach.
     """
     parts: list[bytes] = []
     total = 0
@@ -32,6 +33,8 @@ def serialised(features: Mapping[str, bytes | list[int] | np.ndarray]) -> bytes:
             kind, content = BYTES, values
         elif isinstance(values, list):
             kind, content = INTEGERS, b"".join(map(_varint, values))
+        elif isinstance(values, tuple):
+            kind, content = FLOATS, struct.pack(f"<{len(values)}f", *values)
         else:
             kind, content = FLOATS, values.astype("<f4").tobytes()
         # a list without numbers is no field at all, a string without bytes is one

@@ -6,8 +6,14 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_mspose.errors import MsposeError
+from keras_mspose.prediction_file import FORMAT, Own, read_own
+from keras_mspose.skeleton import COCO17
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 NAMES = ("AP", "AP50", "AP75", "AP medium", "AP large", "AR", "AR50", "AR75", "AR medium", "AR large")
 
@@ -17,7 +23,8 @@ def score_coco(results: Path, truth: Path) -> dict[str, float]:
     for a part of a split; the whole split is scored where the results cover it.
 
     Args:
-        results: list of `{"image_id", "category_id", "keypoints", "score"}`.
+        results: list of `{"image_id", "category_id", "keypoints", "score"}`, or what `mspose evaluate --predictions`
+            writes of COCO's 17 keypoints; a person's score is then the mean of its keypoints'.
         truth: `person_keypoints_*.json`.
 
     Returns:
@@ -32,10 +39,11 @@ def score_coco(results: Path, truth: Path) -> dict[str, float]:
     for path in (results, truth):
         if not Path(path).is_file():
             raise MsposeError(f"{path}: no such file")
-    entries = _results(results)
+    read = _results(results)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks while it works
             labelled = COCO(str(truth))
+            entries = read if isinstance(read, list) else _own_results(results, read, labelled)
             images = {entry["image_id"] for entry in entries}
             unknown = images - set(labelled.getImgIds())
             if unknown:
@@ -52,11 +60,33 @@ def score_coco(results: Path, truth: Path) -> dict[str, float]:
     return {n: float("nan") if v < 0 else 100 * float(v) for n, v in zip(NAMES, evaluation.stats, strict=True)}
 
 
-def _results(path: Path) -> list[dict]:
+def _own_results(path: Path, own: Own, labelled: COCO) -> list[dict]:
+    """Our own form as COCO's results. Images are told by their names."""
+    ids = {Path(image["file_name"]).name: number for number, image in labelled.imgs.items()}
+    unknown = [name for name in own.images if Path(name).name not in ids]
+    if unknown:
+        raise MsposeError(f"{path}: {unknown[0]} is no image of the truth; are they of one split?")
+    return [
+        {
+            "image_id": ids[Path(name).name],
+            "category_id": 1,
+            "keypoints": keypoints.ravel().tolist(),
+            "score": float(keypoints[:, 2].mean()),
+        }
+        for name, keypoints in zip(own.images, own.predicted, strict=True)
+    ]
+
+
+def _results(path: Path) -> list[dict] | Own:
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise MsposeError(f"{path}: not JSON ({error})") from error
+    if isinstance(entries, dict) and entries.get("format") == FORMAT:
+        own = read_own(path)
+        if own.skeleton.keypoints != COCO17.keypoints:
+            raise MsposeError(f"{path}: is of {own.skeleton.name}, expected COCO's 17 keypoints")
+        return own
     needed = ("image_id", "category_id", "keypoints", "score")
     if not isinstance(entries, list) or not entries:
         raise MsposeError(f"{path}: expected COCO results, a list of {', '.join(needed)}")

@@ -38,6 +38,7 @@ class Own:
         reference: (P,) the metric's length in photograph pixels, 0 where a person is not counted.
         metric: `pckh`, `pck` or `pck_box`.
         skeleton: of both.
+        images: P names of photographs.
     """
 
     predicted: np.ndarray
@@ -45,6 +46,7 @@ class Own:
     reference: np.ndarray
     metric: str
     skeleton: Skeleton
+    images: list[str]
 
 
 def write_predictions(path: Path, found: Evaluation, data: RecordSet) -> None:
@@ -94,7 +96,8 @@ def read_own(path: Path) -> Own:
         reference = np.array([person["reference"] for person in persons], np.float64)
         if any(a.shape != (len(persons), len(skeleton), 3) for a in arrays) or reference.shape != (len(persons),):
             raise ValueError(f"a person's keypoints or truth are not {len(skeleton)} x 3")
-        return Own(*arrays, reference, metric=data["metric"], skeleton=skeleton)
+        images = [str(person["image"]) for person in persons]
+        return Own(*arrays, reference, metric=data["metric"], skeleton=skeleton, images=images)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise MsposeError(f"{path}: not the JSON of `mspose evaluate --predictions` ({why})") from error

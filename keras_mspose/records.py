@@ -34,6 +34,8 @@ DAMAGED = (
     *("JPEG", "PNG", "GIF", "BMP", "Input is empty", "image file format"),
 )
 Count = Annotated[int, Field(ge=0)]
+# in the folder itself: never a path that leads out of it
+ShardName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+\.tfrecord$")]
 WHOLE = (0.0, 0.0, 1.0)  # the crop of a record that holds the whole photograph
 
 
@@ -71,7 +73,7 @@ class Person:
 
 @checked(config=ConfigDict(strict=True))
 class _Shard:
-    file: str
+    file: ShardName
     persons: Count
     sha256: str
 
@@ -199,13 +201,13 @@ def encode(person: Person, jpeg: bytes, size: tuple[int, int]) -> bytes:
             "image/size": list(size),
             "person/id": [person.person_id],
             "person/keypoints": np.asarray(person.keypoints),
-            "person/box": np.asarray(person.box or (0, 0, 0)),
-            "person/head_box": np.asarray(person.head_box or (0, 0, 0, 0)),
-            "person/head_size": np.asarray(person.head_size),
+            "person/box": tuple(person.box or (0, 0, 0)),
+            "person/head_box": tuple(person.head_box or (0, 0, 0, 0)),
+            "person/head_size": (person.head_size,),
             "person/head_size_estimated": [int(person.head_size_estimated)],
             "person/activity": person.activity.encode(),
-            "person/area": np.asarray(person.area),
-            "image/crop": np.asarray(person.crop),
+            "person/area": (person.area,),
+            "image/crop": tuple(person.crop),
         }
     )
 

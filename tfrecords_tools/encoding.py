@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tfrecords_tools.cropping import Crop, cut
 
 QUALITY = {"quality": 95, "subsampling": "4:4:4"}  # of photographs in other formats, which are compressed here, once
 CROP_QUALITY = {"quality": 90, "subsampling": "4:2:0"}  # as cameras have it: half as much to decode
+VISIBILITIES = frozenset((0, 1, 2))
 LARGEST = 1e7  # pixels: nothing of a photograph is so far, and float32 tells neighbouring pixels apart up to here
 
 
@@ -37,7 +39,7 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
     person = replace(person, keypoints=_checked_keypoints(person, skeleton))
     _check_numbers(person)
     try:
-        data = person.image if isinstance(person.image, bytes) else person.image.read_bytes()
+        data = person.image if isinstance(person.image, bytes) else _read(person.image)
     except OSError as error:
         raise BadRecord(f"cannot be read ({error.strerror})") from error
     if crop is None:
@@ -47,6 +49,11 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
         person = replace(person, keypoints=np.where(person.keypoints[:, 2:] > 0, person.keypoints, 0.0))
         jpeg, size = _compressed(image, CROP_QUALITY), image.size
     return encode(person, jpeg, size)
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def _check_numbers(person: Person) -> None:
@@ -72,10 +79,10 @@ def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
     if keypoints.shape != (len(skeleton), 3):
         raise BadRecord(f"person {person.person_id}: keypoints {keypoints.shape}, expected {(len(skeleton), 3)}")
     visibility = keypoints[:, 2]
-    if not ((visibility == 0) | (visibility == 1) | (visibility == 2)).all():
+    if not VISIBILITIES.issuperset(visibility.tolist()):
         raise BadRecord(f"person {person.person_id}: visibility other than 0, 1, 2: {sorted(set(visibility))}")
     labelled = visibility > 0
-    wrong = labelled & ~(np.abs(keypoints) < LARGEST).all(axis=1)  # NaN is not below anything
+    wrong = labelled & ~(np.abs(keypoints).max(axis=1) < LARGEST)  # the maximum with NaN is NaN, which is not below
     if wrong.any():
         names = ", ".join(n for n, w in zip(skeleton.keypoints, wrong, strict=True) if w)
         what = "on no photograph" if np.isfinite(keypoints[wrong]).all() else "not a number"

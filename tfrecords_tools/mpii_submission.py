@@ -16,10 +16,10 @@ import numpy as np
 
 from keras_mspose import geometry, saved_model
 from keras_mspose.errors import MsposeError
+from keras_mspose.passes import PLAIN
 from keras_mspose.records import RecordSet
 from keras_mspose.result_file import check_writable
 from keras_mspose.skeleton import MPII16
-from keras_mspose.test_time import PLAIN
 from tfrecords_tools import matlab
 
 

@@ -14,7 +14,7 @@ FLOATS = st.lists(st.floats(width=32), max_size=4)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(NAMES, st.binary(max_size=400) | INTEGERS | FLOATS.map(np.array)))
+@given(st.dictionaries(NAMES, st.binary(max_size=400) | INTEGERS | FLOATS.map(np.array) | FLOATS.map(tuple)))
 def test_as_protobuf(features: dict) -> None:
     expected = Example()
     for name, values in features.items():
@@ -26,7 +26,7 @@ def test_as_protobuf(features: dict) -> None:
             feature.int64_list.value.extend(values)
         else:
             feature.float_list.SetInParent()
-            feature.float_list.value.extend(values.tolist())
+            feature.float_list.value.extend(list(values))
     expected.features.SetInParent()
     assert example.serialised(features) == expected.SerializeToString(deterministic=True)
 

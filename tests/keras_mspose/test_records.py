@@ -141,3 +141,22 @@ def test_a_folder_that_is_no_record_folder_is_refused(text: str | None, said: st
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MsposeError, match="not a record folder"):
         RecordSet.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("name", ["../val.tfrecord", "/val.tfrecord", "..\\val.tfrecord", "\0.tfrecord", "val.jpg"])
+def test_a_shard_lies_in_the_folder(tmp_path: Path, name: str) -> None:
+    data = _folder(tmp_path)
+    data.splits["val"]["shards"][0]["file"] = name
+    (tmp_path / INDEX_NAME).write_text(json.dumps(data.to_dict()))
+    with pytest.raises(MsposeError, match=r"splits\.val\.shards\.0\.file"):
+        RecordSet.load(tmp_path)
+
+
+def test_a_shard_cut_behind_its_first_record_is_named(tmp_path: Path) -> None:
+    record = records.encode(Person("a.jpg", KEYPOINTS, b""), b"", (1, 1))
+    data = _folder(tmp_path, record, record)
+    shard = tmp_path / "val.tfrecord"
+    assert data.files("val") == [str(shard)]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(MsposeError, match=r"val\.tfrecord: .*cut short or altered behind record 1"):
+        data.files("val")

@@ -14,8 +14,10 @@ from scipy.io import loadmat, savemat
 
 from keras_mspose.cli import main
 from keras_mspose.errors import MsposeError
+from keras_mspose.prediction_file import FORMAT
 from keras_mspose.published_file import read_predictions
 from keras_mspose.score_run import score_file
+from keras_mspose.skeleton import COCO17
 from keras_mspose.truth_file import read_truth
 
 PERSONS = 6
@@ -343,3 +345,25 @@ def test_coco_results(tmp_path: Path, real_data: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps([{"image_id": 1}]))
     with pytest.raises(MsposeError, match="entry 0: no category_id, keypoints, score"):
         score_file(tmp_path / "results.json", truth)
+
+
+def test_own_predictions_of_coco_by_oks(tmp_path: Path, real_data: Path) -> None:
+    truth = max((real_data / "coco").rglob("person_keypoints_*.json"), key=lambda path: path.stat().st_size)
+    labelled = json.loads(truth.read_text())
+    names = {image["id"]: image["file_name"] for image in labelled["images"]}
+    persons = [
+        {
+            "image": names[a["image_id"]],
+            "keypoints": np.array(a["keypoints"], float).reshape(17, 3).tolist(),
+            "truth": np.array(a["keypoints"], float).reshape(17, 3).tolist(),
+            "reference": 1.0,
+        }
+        for a in labelled["annotations"]
+        if a["num_keypoints"] and not a["iscrowd"]
+    ]
+    own = {"format": FORMAT, "metric": "pck", "skeleton": COCO17.to_dict(), "persons": persons}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    assert score_file(tmp_path / "own.json", truth)["AP"] == pytest.approx(100, abs=0.1)
+    (tmp_path / "own.json").write_text(json.dumps({**own, "persons": [{**persons[0], "image": "x.jpg"}]}))
+    with pytest.raises(MsposeError, match=r"x\.jpg is no image of the truth"):
+        score_file(tmp_path / "own.json", truth)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_mspose.heatmaps import decode, render
+from keras_mspose.passes import Passes, heatmaps_by_passes, rescaled
 from keras_mspose.skeleton import LSP14
-from keras_mspose.test_time import Passes, heatmaps_by_passes, rescaled
 
 SIZE = 64  # crop pixels; heatmaps have 16
 
