@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -78,7 +79,7 @@ def export_run(
     runtime = onnxruntime_web.find(web_runtime) if web.FORMAT in formats else None
     result_folder.claim(out, overwrite=overwrite, ours=OURS.__contains__, index=INDEX, what="exports")
     model, facts = saved_model.load(file)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     planned = artefacts.planned(formats, precisions, name)
     compared, calibration, source = _crops(data, facts, planned, console)
     removed = removed_layers(model)
@@ -201,7 +202,9 @@ def _facts(graph: InferenceGraph, facts: Facts, heatmap_size: tuple[int, int]) -
 
 def _print(report: dict, console: Console) -> None:
     columns = ("file", "MB", "operations", "heatmaps", "keypoints px", "flipped", "verdict")
-    table = Table(*columns, title="against Keras, largest difference", title_justify="left")
+    table = Table(title="against Keras, largest difference", title_justify="left")
+    for column in columns:
+        table.add_column(column, no_wrap=column == "file", justify="left" if column == "file" else "right")
     for entry in files(report):
         differences = (entry["heatmap_difference"], entry["keypoint_difference_px"])
         cells = ("no number" if value is None else f"{value:.1e}" for value in differences)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
@@ -12,7 +14,7 @@ LISTED = 12  # flipped persons that the terminal names; the JSON file and the pa
 
 def show(report: dict) -> None:
     """Print what was found."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)
     if any(row["timed"] for row in report["files"]):
         _show_speed(report, console)
     keras = report["keras"][0]
