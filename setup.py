@@ -27,18 +27,20 @@ setup(
         "tfrecords_tools",
         "tfrecords_tools.rendering",
         "export",
+        "serving",
     ],
     package_data={
         "keras_mspose": ["templates/*.html", "weights/*.keras"],
         "keras_mspose.ablations": ["*.yaml"],
         "keras_mspose.recipes": ["*.yaml"],
+        "export": ["page/*"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=requirements(),
     extras_require={
         "bench": ["torch>=2.6"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8", "selenium>=4.20"],
     },
     entry_points={"console_scripts": ["mspose=keras_mspose.cli:main"]},
 )

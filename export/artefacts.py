@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import onnx_file, savedmodel, tflite
+from export import onnx_file, savedmodel, tflite, web
 from export.graph import InferenceGraph, Runner
 
 FORMATS = ("savedmodel", "tflite", "onnx")
@@ -53,8 +53,9 @@ def planned(formats: Sequence[str], precisions: Sequence[str], model: str) -> li
             for precision in (one for one in kinds if one in precisions):
                 name = f"{'model' if form == CPU else 'delegate'}_{precision}"
                 found.append(Artefact("tflite", name, precision, form, f"{tflite.FOLDER}/{name}.tflite", 1))
-    if "onnx" in formats:
-        for precision in (one for one in onnx_file.PRECISIONS if one in precisions):
+    if "onnx" in formats or web.FORMAT in formats:
+        wanted = {*(precisions if "onnx" in formats else ()), *((web.PRECISION,) if web.FORMAT in formats else ())}
+        for precision in (one for one in onnx_file.PRECISIONS if one in wanted):
             name = f"model_{precision}"
             found.append(Artefact("onnx", name, precision, CPU, f"{onnx_file.FOLDER}/{name}.onnx", "any"))
     return found

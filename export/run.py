@@ -18,19 +18,18 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from export import artefacts, crops_of_records, onnx_file, parity, savedmodel, tflite
+from export import artefacts, crops_of_records, onnx_file, onnxruntime_web, parity, savedmodel, tflite, web
 from export.artefacts import FORMATS, PRECISIONS, Artefact
 from export.graph import CROPS, HEATMAPS, KEYPOINTS, InferenceGraph
 from export.index import INDEX, NETWORK, files
 from export.operations import operations
-from keras_mspose import __version__, result_folder, saved_model
+from keras_mspose import __version__, geometry, result_folder, saved_model
 from keras_mspose.errors import MsposeError
 from keras_mspose.layers import STRIDE
 from keras_mspose.model import inference_model, removed_layers
-from keras_mspose.prediction import LOOKS
 from keras_mspose.saved_model import BEST, LAST, Facts
 
-OURS = {INDEX, NETWORK, *FORMATS, "web"}
+OURS = {INDEX, NETWORK, *FORMATS, web.FORMAT}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -43,7 +42,8 @@ def export_run(
     data: Path | None = None,
     name: str | None = None,
     flip: bool = False,
-    looks: int = LOOKS,
+    looks: int = geometry.LOOKS,
+    web_runtime: Path | None = None,
     overwrite: bool = False,
 ) -> dict:
     """Export a run's best network.
@@ -51,12 +51,13 @@ def export_run(
     Args:
         run: run folder, `.keras` file or released name.
         out: folder to write; appears whole or not at all.
-        formats: of FORMATS.
+        formats: of FORMATS, or `web`, which brings the float32 ONNX file along.
         precisions: of PRECISIONS, for TFLite and ONNX.
         data: record folder, whose training crops calibrate int8 and whose validation crops files are compared on;
             drawn ones where None.
         name: of the model; the run's own where None.
         flip, looks: of the SavedModel's signatures for photographs, see `savedmodel.write`.
+        web_runtime: folder of the npm package onnxruntime-web, for `web`; fetched by npm where None.
         overwrite: replace an earlier export.
 
     Returns:
@@ -64,17 +65,18 @@ def export_run(
         that it can be looked at.
 
     Raises:
-        MsposeError: not a run, an unknown format or precision, records of another skeleton, or `out` is taken or cannot
-            be written.
+        MsposeError: not a run, an unknown format or precision, records of another skeleton, `out` is taken or cannot be
+            written, or onnxruntime-web cannot be had.
     """
     file, out = saved_model.find(run), Path(out).resolve()
-    _check(formats, FORMATS, "formats")
+    _check(formats, (*FORMATS, web.FORMAT), "formats")
     _check(precisions, PRECISIONS, "precisions")
     name = model_name(file) if name is None else name
     if not NAME.fullmatch(name):
         raise MsposeError(f"name {name!r}: expected letters, digits, and _ . - behind the first")
     if looks < 1:
         raise MsposeError(f"looks is {looks}, expected 1 or more")
+    runtime = onnxruntime_web.find(web_runtime) if web.FORMAT in formats else None
     result_folder.claim(out, overwrite=overwrite, ours=OURS.__contains__, index=INDEX, what="exports")
     model, facts = saved_model.load(file)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -116,6 +118,8 @@ def export_run(
             report["signatures"] = savedmodel.contract(len(facts.skeleton), size, heatmaps, flip=flip, looks=looks)
         if "tflite" in formats:
             tflite.write_sidecar(graph, partial / tflite.FOLDER, report)
+        if runtime is not None:
+            report["web"] = web.write(partial, runtime, report)
         (partial / INDEX).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _print(report, console)
     verdict = "written to" if report["good"] else "NOT GOOD, kept for a look in"

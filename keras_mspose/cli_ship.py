@@ -1,4 +1,4 @@
-"""`mspose predict`, `export` and `verify`: networks in use."""
+"""`mspose predict`, `export`, `verify` and `serve`: networks in use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_mspose.cli_command import Add, load_tensorflow
 
-FORMATS = ("savedmodel", "tflite", "onnx")
+FORMATS, WEB = ("savedmodel", "tflite", "onnx"), "web"
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -32,7 +32,9 @@ def add_commands(add: Add) -> None:
         _export,
     )
     export.add_argument("model", type=Path, metavar="run", help="run folder, .keras file, or lsp14-small")
-    export.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: all")
+    export.add_argument(
+        "--format", nargs="+", choices=(*FORMATS, WEB), default=list(FORMATS), help=f"default: {' '.join(FORMATS)}"
+    )
     export.add_argument(
         "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="of TFLite and ONNX (default: all)"
     )
@@ -44,6 +46,12 @@ def add_commands(add: Add) -> None:
     export.add_argument("--flip", action="store_true", help="SavedModel: look at photographs mirrored too, and average")
     export.add_argument(
         "--looks", type=int, default=3, help="SavedModel: passes over a photograph without a box (default 3)"
+    )
+    export.add_argument(
+        "--onnxruntime-web",
+        type=Path,
+        metavar="FOLDER",
+        help="for --format web: folder of that npm package (default: fetched once by npm, then kept in the cache)",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
 
@@ -62,6 +70,18 @@ def add_commands(add: Add) -> None:
     verify.add_argument("--calls", type=int, default=100, help="timed calls of a file and thread count (default 100)")
     verify.add_argument("--json", type=Path, help="write the figures at full precision")
     verify.add_argument("--html", type=Path, help="write them as a page")
+
+    serve = add(
+        "serve",
+        "Answer requests for poses over HTTP, as TF Serving's REST interface does.",
+        "mspose serve exports/lsp --port 8501",
+        _serve,
+    )
+    serve.add_argument("model", type=Path, metavar="export", help="folder that `mspose export` wrote")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
+    serve.add_argument("--port", type=int, default=8501, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--threads", type=int, default=0, help="of the network (default: as many as there are cores)")
+    serve.add_argument("--max-body", type=int, default=32, metavar="MB", help="of a request (default: %(default)s)")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -90,6 +110,7 @@ def _export(options: argparse.Namespace) -> int:
         name=options.name,
         flip=options.flip,
         looks=options.looks,
+        web_runtime=options.onnxruntime_web,
         overwrite=options.overwrite,
     )
     return 0 if report["good"] else 1
@@ -114,3 +135,11 @@ def _verify(options: argparse.Namespace) -> int:
         html_path=options.html,
     )
     return 0 if report["good"] else 1
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from serving.app import Limits
+    from serving.serve_run import serve
+
+    limits = Limits(body=options.max_body << 20, bodies=max(options.max_body, 256) << 20)
+    serve(options.model, options.host, options.port, threads=options.threads, limits=limits)

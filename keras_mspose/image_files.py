@@ -17,20 +17,24 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
+class TooLarge(ValueError):
+    """The image declares more than `MAX_PIXELS`."""
+
+
 def open_image(file: Path | BinaryIO) -> Image.Image:
     """Open an image file; nothing is decoded yet.
 
     Raises:
-        ValueError: the image is larger than `MAX_PIXELS`.
+        TooLarge: the image is larger than `MAX_PIXELS`.
         Exception: of many types, from Pillow: no image, of another format, or damaged.
     """
     try:
         image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
+        raise TooLarge(f"more than {MAX_PIXELS // 1_000_000} megapixels") from error
     if reason := too_large(*image.size):
         image.close()
-        raise ValueError(reason)
+        raise TooLarge(reason)
     return image
 
 

@@ -18,8 +18,6 @@ from keras_mspose.model import inference_model
 from keras_mspose.result_file import write_json
 from keras_mspose.skeleton import Skeleton
 
-LOOKS = 3  # where no box is given: the second adds 12 PCK, the third 3, a fourth 1 (README, LSP Extended)
-
 
 @dataclass(frozen=True)
 class Pose:
@@ -83,7 +81,7 @@ class Predictor:
         height, width = image.shape[:2]
         if box is None:
             center, side = geometry.image_box(np.float32(width), np.float32(height))
-            box, looks = (float(center[0]), float(center[1]), float(side)), looks or LOOKS
+            box, looks = (float(center[0]), float(center[1]), float(side)), looks or geometry.LOOKS
         first = np.float32(box)
         keypoints = self._look(image, first)
         for _ in range((looks or 1) - 1):

@@ -12,11 +12,9 @@ from functools import lru_cache, partial
 import tensorflow as tf
 
 from keras_mspose import sampling
+from keras_mspose.crop_rule import FINEST, MARGIN, RATIOS
 
-RATIOS = (1, 2, 4, 8)
-FINEST = 0.5**0.5 * 0.999  # decoded pixels a crop pixel, at least; sqrt(2) at most, as ratios double
 OUTSIDE = 0  # grey level beyond the photograph's border
-MARGIN = 2  # pixels about those a crop lies on: one for smoothing, one that a decoder guesses without its neighbours
 
 
 def crop_from_jpeg(

@@ -13,15 +13,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-POSITION_BITS = 16  # of a position's fraction
-WEIGHT_BITS = 10  # of a bilinear weight
-BETWEEN_BITS = 3  # that are kept below a grey level between rows and columns; with a weight and a grey level 21 bits
+from keras_mspose.crop_rule import BETWEEN_BITS, BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
+
 LANE_BITS = 21  # from a colour to the next: three in 63 bits
-BLUR_BITS = 6  # of a smoothing weight: with a grey level and two bits of its fraction they fit in 16
 # Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape. Of a power of
 # two XLA knows that an index masked by it is inside, and leaves out four tests a pixel.
 LENGTHS = tuple(2**n for n in range(13, 28))
-FAR = 2.0**13  # pixels beyond every image, as those are of a size with the crop; further away int32 would overflow
 COARSEST = 2.0  # pixels that a crop pixel spans at most
 
 

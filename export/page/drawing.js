@@ -1,0 +1,80 @@
+// Skeleton and heatmaps over a photograph. A photograph's pixel x lies on the canvas at x + 0.5.
+
+const SIDES = { left: "rgb(0, 114, 178)", right: "rgb(230, 159, 0)", middle: "rgb(0, 158, 115)" }; // Okabe and Ito's
+const RIM = "rgb(20, 20, 20)";
+const FAINTEST = 0.25;
+const WARM = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]; // dark to bright
+
+/** `left`, `right` or `middle` of every keypoint name. */
+export function sides(skeleton) {
+  const found = Object.fromEntries(skeleton.keypoints.map((name) => [name, "middle"]));
+  for (const [left, right] of skeleton.flip_pairs) Object.assign(found, { [left]: "left", [right]: "right" });
+  return found;
+}
+
+export function drawSkeleton(context, keypoints, skeleton, size) {
+  const side = sides(skeleton);
+  const at = Object.fromEntries(skeleton.keypoints.map((name, k) => [name, keypoints[k]]));
+  const thick = Math.max(1.5, size / 80);
+  const opacity = (...scores) => Math.min(1, Math.max(FAINTEST, Math.min(...scores)));
+  context.lineCap = "round";
+  for (const [a, b] of skeleton.limbs) {
+    const [from, to] = [at[a], at[b]];
+    const found = new Set([side[a], side[b]].filter((one) => one !== "middle"));
+    context.globalAlpha = opacity(from[2], to[2]);
+    for (const [colour, width] of [[RIM, thick + 2], [SIDES[found.size === 1 ? [...found][0] : "middle"], thick]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.beginPath();
+      context.moveTo(from[0] + 0.5, from[1] + 0.5);
+      context.lineTo(to[0] + 0.5, to[1] + 0.5);
+      context.stroke();
+    }
+  }
+  for (const name of skeleton.keypoints) {
+    const [x, y, score] = at[name];
+    context.globalAlpha = opacity(score);
+    for (const [colour, radius] of [[RIM, thick + 2], [SIDES[side[name]], thick + 1]]) {
+      context.fillStyle = colour;
+      context.beginPath();
+      context.arc(x + 0.5, y + 0.5, radius, 0, 2 * Math.PI);
+      context.fill();
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+/** All keypoints' heatmaps, at each pixel the largest, over what the last look saw. */
+export function drawHeatmaps(context, { data, rows, columns, count }, [cx, cy, side]) {
+  const strongest = new Float32Array(rows * columns);
+  let peak = 0.1; // so that noise stays dark
+  for (let i = 0; i < strongest.length; i++) {
+    for (let k = 0; k < count; k++) strongest[i] = Math.max(strongest[i], data[i * count + k]);
+    peak = Math.max(peak, strongest[i]);
+  }
+  const tile = new OffscreenCanvas(columns, rows);
+  const pixels = new ImageData(columns, rows);
+  strongest.forEach((value, i) => {
+    const share = Math.min(1, value / peak);
+    const place = share * (WARM.length - 1);
+    const low = Math.min(Math.floor(place), WARM.length - 2);
+    WARM[low].forEach((from, c) => {
+      pixels.data[4 * i + c] = from + (WARM[low + 1][c] - from) * (place - low);
+    });
+    pixels.data[4 * i + 3] = 255 * 0.75 * Math.sqrt(share);
+  });
+  tile.getContext("2d").putImageData(pixels, 0, 0);
+  const unit = side / Math.max(rows, columns);
+  context.imageSmoothingEnabled = true;
+  context.drawImage(
+    tile, cx + 0.5 - (unit * columns) / 2, cy + 0.5 - (unit * rows) / 2, unit * columns, unit * rows,
+  );
+}
+
+export function drawBox(context, [cx, cy, side], dashed) {
+  context.strokeStyle = "white";
+  context.lineWidth = Math.max(1, context.canvas.width / 400);
+  context.setLineDash(dashed ? [6, 4] : []);
+  context.strokeRect(cx + 0.5 - side / 2, cy + 0.5 - side / 2, side, side);
+  context.setLineDash([]);
+}
