@@ -27,7 +27,7 @@ setup(
         "tfrecords_tools",
         "tfrecords_tools.rendering",
         "export",
-        "serving",
+        "export.serving",
     ],
     package_data={
         "keras_mspose": ["templates/*.html", "weights/*.keras"],

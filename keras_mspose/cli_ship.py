@@ -138,8 +138,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from serving.app import Limits
-    from serving.serve_run import serve
+    from export.serving.app import Limits
+    from export.serving.serve_run import serve
 
     limits = Limits(body=options.max_body << 20, bodies=max(options.max_body, 256) << 20)
     serve(options.model, options.host, options.port, threads=options.threads, limits=limits)

@@ -20,15 +20,15 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from export.serving import body
+from export.serving.artefact import Artefact
+from export.serving.batches import Batches
+from export.serving.estimator import Estimator
+from export.serving.metrics import Metrics
+from export.serving.network import CROPS, HEATMAPS, KEYPOINTS, Network
+from export.serving.refusal import Refused
+from export.serving.room import Room
 from keras_mspose.image_files import MAX_PIXELS
-from serving import body
-from serving.artefact import Artefact
-from serving.batches import Batches
-from serving.estimator import Estimator
-from serving.metrics import Metrics
-from serving.network import CROPS, HEATMAPS, KEYPOINTS, Network
-from serving.refusal import Refused
-from serving.room import Room
 
 VERSION = "1"
 LOG = logging.getLogger("mspose.serve")

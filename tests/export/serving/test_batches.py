@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from serving.batches import Batches
-from serving.room import Room
+from export.serving.batches import Batches
+from export.serving.room import Room
 
 
 def crop(value: int) -> np.ndarray:

@@ -229,8 +229,8 @@ def test_the_web_page_where_the_export_has_one(export: Path, serve: Callable, tm
 
 def test_it_starts_fast_and_without_tensorflow(export: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from serving.app import Limits, Server; import serving.serve_run;"
-        "from serving import artefact; Server(artefact.read(Path(sys.argv[1])), Limits()).app();"
+        "import sys; from pathlib import Path; from export.serving.app import Limits, Server; import export.serving.serve_run;"
+        "from export.serving import artefact; Server(artefact.read(Path(sys.argv[1])), Limits()).app();"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     started = time.monotonic()

@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from export.serving.batches import Batches
+from export.serving.body import Instance
+from export.serving.refusal import Refused
 from keras_mspose import geometry
 from keras_mspose.crops import Damaged, Photograph
-from serving.batches import Batches
-from serving.body import Instance
-from serving.refusal import Refused
 
 
 class Estimator:

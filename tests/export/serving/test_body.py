@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving import body
-from serving.refusal import Refused
+from export.serving import body
+from export.serving.refusal import Refused
 
 SIZE = (8, 8)
 

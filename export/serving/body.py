@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from export.serving.refusal import Refused
 from keras_mspose.crops import NotAnImage, Photograph, TooManyPixels
-from serving.refusal import Refused
 
 PHOTOGRAPHS, BOXED, CROPS = SIGNATURES = ("serving_default", "serving_boxes", "crops")
 IMAGE, BOX, BOXES = "image_bytes", "box", "boxes"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from export.serving import artefact
+from export.serving.app import Limits, Server
 from keras_mspose.errors import MsposeError
-from serving import artefact
-from serving.app import Limits, Server
 
 LISTEN_ON = 0.5  # s after the signal: what the kernel took for us by then is answered too, and health says 503
 LOCAL = ("127.0.0.1", "::1", "localhost")

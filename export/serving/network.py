@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
+from export.serving.artefact import Artefact
 from keras_mspose.errors import MsposeError
-from serving.artefact import Artefact
 
 CROPS, HEATMAPS, KEYPOINTS = "crops", "heatmaps", "keypoints"  # tensor names, as the export has them
 
