@@ -1,14 +1,12 @@
 """TFLite: what phones and small devices load. One crop at a time, in two forms.
 
-The CPU's (`model_*`) takes uint8 crops and answers heatmaps and keypoints. That for delegates (`delegate_*`), which
-refuse the cast and the decoding, takes float32 crops of 0 to 255 and answers heatmaps.
+The CPU's (`model_*`) takes uint8 crops and answers heatmaps and keypoints; in int8 heatmaps alone. That for delegates
+(`delegate_*`), which refuse the cast and the decoding, takes float32 crops of 0 to 255 and answers heatmaps.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,49 +29,19 @@ def write(graph: InferenceGraph, path: Path, precision: str, calibration: np.nda
 
     Args:
         precision: `float32`; `float16` for the weights; `dynamic` for int8 weights and all else float32; or `int8`, the
-            whole network in int8, each channel of a convolution by a scale of its own.
+            whole network in int8, each channel of a convolution by a scale of its own, without the decoding: of its
+            logarithms and places 256 levels would lose what lies between the pixels.
         calibration: (N, H, W, 3) uint8 crops such as the network will see, for int8.
         delegate: the form for delegates, else that for the CPU.
     """
-    converter = _converter(graph, _for_delegates(graph) if delegate else graph.function(1), precision)
-    path.write_bytes(_quantised(graph, converter, calibration) if precision == "int8" else converter.convert())
-
-
-def _quantised(graph: InferenceGraph, converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
-    """int8, but for the decoding: logarithms and places of 256 levels would lose what lies between the pixels."""
-
-    def crops() -> Iterator[list[np.ndarray]]:
-        for crop in calibration:
-            yield [crop[None]]
-
-    decoding = _decoding(_converter(graph, graph.function(1), "float32").convert())
-    converter.representative_dataset = crops
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=decoding)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it makes an interpreter of its own, of the kind that is going away
-        chosen = tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=crops, debug_options=options
-        )
-    return chosen.get_nondebug_quantized_model()
-
-
-def _decoding(content: bytes) -> list[str]:
-    """Names of the results in a file that the heatmaps do not need."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content, 0)
-    graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
-    outputs = [signature.Outputs(i) for i in range(signature.OutputsLength())]
-    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-    makers = {int(result): one for one in operators for result in one.OutputsAsNumpy()}
-    needed: set[int] = set()
-    open_ones = [one.TensorIndex() for one in outputs if one.Name() == HEATMAPS.encode()]
-    while open_ones:
-        tensor = open_ones.pop()
-        if tensor in makers and tensor not in needed:
-            needed.add(tensor)
-            open_ones.extend(int(taken) for taken in makers[tensor].InputsAsNumpy())
-    return [graph.Tensors(tensor).Name().decode() for tensor in makers if tensor not in needed]
+    if delegate:
+        function = _heatmaps(graph, tf.float32)
+    else:
+        function = _heatmaps(graph, tf.uint8) if precision == "int8" else graph.function(1)
+    converter = _converter(graph, function, precision)
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([crop[None]] for crop in calibration)
+    path.write_bytes(converter.convert())
 
 
 def _converter(
@@ -88,8 +56,9 @@ def _converter(
     return converter
 
 
-def _for_delegates(graph: InferenceGraph) -> tf.types.experimental.PolymorphicFunction:
-    crops = tf.TensorSpec((1, *graph.network.input_size, 3), tf.float32, name=CROPS)
+def _heatmaps(graph: InferenceGraph, kind: tf.DType) -> tf.types.experimental.PolymorphicFunction:
+    """The network without the decoding."""
+    crops = tf.TensorSpec((1, *graph.network.input_size, 3), kind, name=CROPS)
     return tf.function(lambda crops: {HEATMAPS: graph.network(crops)}, input_signature=[crops], autograph=False)
 
 
@@ -112,6 +81,10 @@ def write_sidecar(graph: InferenceGraph, folder: Path, facts: dict) -> None:
                 "inputs": {CROPS: {"shape": [1, height, width, 3], "dtype": "uint8", "content": "RGB"}},
                 "outputs": facts["outputs"],
             },
+            "model_int8.tflite": {
+                "inputs": {CROPS: {"shape": [1, height, width, 3], "dtype": "uint8", "content": "RGB"}},
+                "outputs": {HEATMAPS: facts["outputs"][HEATMAPS]},
+            },
             "delegate_*.tflite": {
                 "inputs": {CROPS: {"shape": [1, height, width, 3], "dtype": "float32", "content": "RGB, 0 to 255"}},
                 "outputs": {HEATMAPS: facts["outputs"][HEATMAPS]},
@@ -123,7 +96,7 @@ def write_sidecar(graph: InferenceGraph, folder: Path, facts: dict) -> None:
 
 def load(path: Path, sigma: float, threads: int = 2) -> Runner:
     """What a file answers, run crop by crop, to crops (B, H, W, 3) uint8: heatmaps (B, h, w, K), keypoints (B, K, 3).
-    The heatmaps of the form for delegates are decoded in NumPy, as an app does it in its own language."""
+    Heatmaps alone are decoded in NumPy, as an app does it in its own language."""
     from ai_edge_litert.interpreter import Interpreter
 
     signature = Interpreter(model_path=str(path), num_threads=threads).get_signature_runner()

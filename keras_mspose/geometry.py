@@ -139,7 +139,8 @@ def narrowed_box(keypoints: Any, first: Any) -> Any:
     Returns:
         (..., 3) centre x, centre y and side: 1.25 times the longer side of the certain keypoints' bounding box, as
         `joints_box` has it for labelled ones, but never wider than the first box nor under 0.35 of it. The first box
-        where none is certain: all scores NaN, or all below 0.
+        where none is certain: all scores NaN, or all below 0. All in quarters of a pixel, so that runtimes that differ
+        in the last bits of a keypoint look at the same crop next.
     """
     xp = array_module(keypoints, first)
     smallest, largest = (np.min, np.max) if xp is np else (xp.reduce_min, xp.reduce_max)
@@ -150,7 +151,8 @@ def narrowed_box(keypoints: Any, first: Any) -> Any:
     high = largest(xp.where(certain, xy, -far), axis=-2)
     widest = first[..., 2:]
     side = xp.minimum(xp.maximum(BOX_MARGIN * largest(high - low, axis=-1, keepdims=True), SMALLEST * widest), widest)
-    return xp.where(low[..., :1] <= high[..., :1], xp.concat([(low + high) / 2, side], axis=-1), first)
+    box = xp.round(4 * xp.concat([(low + high) / 2, side], axis=-1)) / 4
+    return xp.where(low[..., :1] <= high[..., :1], box, first)
 
 
 def image_box(width: Any, height: Any) -> tuple[Any, Any]:

@@ -15,7 +15,8 @@ export function narrowedBox(keypoints, first, { certain, smallest, margin }) {
   const [xs, ys] = [seen.map(([x]) => x), seen.map(([, y]) => y)];
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const side = margin * Math.max(right - left, bottom - top);
-  return [(left + right) / 2, (top + bottom) / 2, Math.min(Math.max(side, smallest * first[2]), first[2])];
+  const box = [(left + right) / 2, (top + bottom) / 2, Math.min(Math.max(side, smallest * first[2]), first[2])];
+  return box.map((value) => Math.round(4 * value) / 4);
 }
 
 /**

@@ -157,3 +157,12 @@ def test_a_look_narrows_to_a_third_at_most_and_never_widens() -> None:
     far = np.array([[0, 0, 1.0], [100, 0, 1.0]])
     np.testing.assert_allclose(geometry.narrowed_box(far, first), (50, 0, 100))
     np.testing.assert_allclose(geometry.narrowed_box(np.full((2, 3), np.nan), first), first)
+
+
+def test_the_next_box_forgets_the_last_bits() -> None:
+    rng = np.random.default_rng(0)
+    keypoints = np.concatenate([rng.uniform(20, 90, (200, 14, 2)), rng.uniform(0.5, 1, (200, 14, 1))], axis=2)
+    first = np.array([60, 60, 128.0])
+    boxes, nearly = (geometry.narrowed_box(k, first) for k in (keypoints, keypoints + 1e-5))
+    assert (boxes == nearly).all(axis=1).mean() > 0.98 and np.abs(boxes - nearly).max() <= 0.25
+    np.testing.assert_array_equal(boxes * 4, np.round(boxes * 4))

@@ -229,8 +229,8 @@ def test_the_web_page_where_the_export_has_one(export: Path, serve: Callable, tm
 
 def test_it_starts_fast_and_without_tensorflow(export: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from export.serving.app import Limits, Server; import export.serving.serve_run;"
-        "from export.serving import artefact; Server(artefact.read(Path(sys.argv[1])), Limits()).app();"
+        "import sys; from pathlib import Path; from export.serving.app import Limits, Server;"
+        "from export.serving import artefact, serve_run; Server(artefact.read(Path(sys.argv[1])), Limits()).app();"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     started = time.monotonic()
@@ -252,10 +252,10 @@ def test_what_is_no_export_is_refused(
     (tmp_path / "export.json").write_text("{")
     assert "damaged" in refused(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps({**index, "formats": {}}))
-    assert "has no ONNX network" in refused(tmp_path)
+    assert "has no onnx/model_float32.onnx" in refused(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps(index))
     assert "missing" in refused(tmp_path)
-    network = tmp_path / index["formats"]["onnx"]["path"]
+    network = tmp_path / index["formats"]["onnx"]["model_float32"]["path"]
     network.parent.mkdir(exist_ok=True)
     network.write_bytes(b"no network")
     assert "not the network of this export" in refused(tmp_path)
