@@ -123,6 +123,19 @@ class DataConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class DistillConfig:
+    """Learning from a larger network's heatmaps as well as from the labels.
+
+    Attributes:
+        teacher: run folder or `.keras` file of a network of the same skeleton and crop size.
+        weight: its share of the loss, the labels' is the rest.
+    """
+
+    teacher: str
+    weight: Share = 0.5
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
     """How the network is trained.
 
@@ -133,6 +146,7 @@ class TrainingConfig:
         warmup_steps: steps over which the learning rate rises linearly from 0.
         decay: `steps` halves it at `decay_epochs`; `cosine` lowers it to 1 % at the end; `constant` leaves it.
         decay_epochs: epochs after which `steps` multiplies the learning rate by `decay_factor`.
+        weight_decay: AdamW's: each step takes learning rate times this share of every kernel away from it.
         sigma: of the ground truth Gaussians, in heatmap pixels of each scale.
         pyramid: how ground truth comes to the smaller scales: `rendered` there, or GT down-sampled by `maximum` or
             `average`.
@@ -140,9 +154,20 @@ class TrainingConfig:
         seed: of initial weights, data order and augmentation.
         steps_per_epoch: persons // batch_size where null.
         val_persons: the first so many persons are measured after each epoch; all where null.
-        keep_checkpoints: resumable checkpoints kept.
+        keep_checkpoints: resumable checkpoints kept, beside the best network.
+        checkpoint_minutes: between two of them; there is one after every epoch, too, and none but those where null.
+        deterministic: whether every operation gives the same bits each time, at some cost in speed: a run that was
+            killed and resumed then ends in exactly the weights of one that was not.
+        accumulate: parts that a step's batch is computed in, one after another, to save memory; batch normalisation's
+            statistics are of each part.
+        ema: momentum of the weights' running average, such as 0.999, which validation and best.keras then take; 0 for
+            none.
+        scale_weights: of the losses of `model.scales`, one for each; all 1 where null. The regression's is 1.
+        hard_keypoints: the answer's loss is over each person's so many keypoints of the largest loss; all where null.
+        distill: a larger network to learn from; none where null.
         start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
             ones where null. `input_size` may differ: most of a training can go over small crops, four times as fast.
+            So may the skeleton: what depends on the keypoints is then made anew.
     """
 
     epochs: Positive = 100
@@ -152,6 +177,7 @@ class TrainingConfig:
     decay: Literal["steps", "cosine", "constant"] = "steps"
     decay_epochs: tuple[Positive, ...] = (40, 60, 80)
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    weight_decay: NonNegative = 0.0
     sigma: Annotated[float, Field(gt=0)] = 1.0
     pyramid: Literal["rendered", "maximum", "average"] = "rendered"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
@@ -159,6 +185,13 @@ class TrainingConfig:
     steps_per_epoch: Positive | None = None
     val_persons: Positive | None = None
     keep_checkpoints: Positive = 2
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
+    deterministic: bool = False
+    accumulate: Positive = 1
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    scale_weights: tuple[NonNegative, ...] | None = None
+    hard_keypoints: Positive | None = None
+    distill: DistillConfig | None = None
     start_from: str | None = None
 
 
@@ -169,6 +202,13 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        scales, weights = self.model.scales, self.training.scale_weights
+        if weights is not None and len(weights) != len(scales):
+            raise ValueError(f"training.scale_weights: {len(weights)} for the {len(scales)} of model.scales {scales}")
+        return self
 
     def to_dict(self) -> dict:
         """JSON-ready form."""

@@ -71,10 +71,11 @@ def _render(folder: DemoFolder, render: Callable[..., RecordSet]) -> RecordSet:
 
 def _train(folder: DemoFolder, data: RecordSet) -> None:
     from keras_mspose import training
+    from keras_mspose.run_log import read_log
 
     epochs = folder.config.training.epochs
     with folder.stage("train", f"2/{STAGES}  training {RECIPE} for {epochs} epochs") as stage:
-        done = len(training.read_log(folder.run))
+        done = len(read_log(folder.run))
         if done >= epochs:
             stage["kept"] = True
             return
@@ -158,9 +159,12 @@ def _facts(folder: DemoFolder, data: RecordSet, model: keras.Model) -> dict:
     import keras
     import tensorflow as tf
 
-    from keras_mspose import __version__, training
+    from keras_mspose import __version__
+    from keras_mspose.model import answer_name
+    from keras_mspose.objective import accuracy_name
+    from keras_mspose.run_log import read_log
 
-    key = training.val_key(model, data.metric)
+    key = f"val_{accuracy_name(answer_name(model), data.metric)}"
     split, val = folder.config.data.train_split, folder.config.data.val_split
     return {
         "network": {
@@ -179,7 +183,7 @@ def _facts(folder: DemoFolder, data: RecordSet, model: keras.Model) -> dict:
                 "val_loss": float(row["val_loss"]),
                 "val_accuracy": float(row[key]),
             }
-            for row in training.read_log(folder.run)
+            for row in read_log(folder.run)
         ],
         "machine": {
             "system": platform.platform(terse=True),

@@ -20,13 +20,21 @@ class HeatmapLoss(keras.losses.Loss):
         scale: 1 for GT, 2 for GT/2, ...
         sigma: of the Gaussians, in heatmap pixels of the scale that they are drawn at.
         pyramid: `rendered` draws G at its own scale; `maximum` and `average` draw GT and down-sample it.
+        hardest: online hard keypoint mining: the mean is over each person's so many keypoints of the largest loss alone
+            (Chen et al., Cascaded Pyramid Network, CVPR 2018); over all where None.
     """
 
     def __init__(
-        self, scale: int = 1, sigma: float = 1.0, pyramid: str = "rendered", name: str = "heatmap_loss", **kwargs
+        self,
+        scale: int = 1,
+        sigma: float = 1.0,
+        pyramid: str = "rendered",
+        hardest: int | None = None,
+        name: str = "heatmap_loss",
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        self.scale, self.sigma, self.pyramid = scale, sigma, pyramid
+        self.scale, self.sigma, self.pyramid, self.hardest = scale, sigma, pyramid, hardest
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """(B, K, 4) targets (x, y in crop pixels, visibility, unused) and (B, h, w, K) heatmaps to (B,) losses."""
@@ -38,7 +46,13 @@ class HeatmapLoss(keras.losses.Loss):
             truth = codec.shrink(full, self.scale, self.pyramid)
         labelled = tf.cast(y_true[..., 2] > 0, y_pred.dtype)
         per_map = tf.reduce_sum(tf.math.squared_difference(y_pred, truth), axis=(1, 2))
-        return tf.reduce_mean(per_map * labelled, axis=-1)
+        found = per_map * labelled
+        if self.hardest:
+            found = tf.math.top_k(found, self.hardest, sorted=False).values
+        return tf.reduce_mean(found, axis=-1)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "scale": self.scale, "sigma": self.sigma, "pyramid": self.pyramid}
+        return {
+            **super().get_config(),
+            **{key: getattr(self, key) for key in ("scale", "sigma", "pyramid", "hardest")},
+        }

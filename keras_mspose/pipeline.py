@@ -20,48 +20,46 @@ from keras_mspose.skeleton import Skeleton
 def training_batches(
     data: records.RecordSet | Sequence[records.RecordSet],
     config: RunConfig,
-    heads: list[str],
+    heads: list[str] | None = None,
     *,
     start_epoch: int = 0,
+    start_step: int = 0,
     worker: tuple[int, int] = (0, 1),
+    parts: int = 1,
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the training split, without end, and the steps of an epoch.
 
-    The order and the augmentation depend on the seed and the epoch's number alone: a run that resumes at epoch n sees
+    The order and the augmentation depend on the seed and the epoch's number alone: a run that resumes at any step sees
     what the uninterrupted run saw. The last, smaller batch of an epoch is left out.
 
     Args:
         data: one data set, or several of one skeleton, as `mixing.mix` gives them: their persons are mixed in every
             batch, and measured by the first one's metric.
-        heads: names under which the loss expects the targets.
+        heads: names that the targets are given under, all the same, as Keras's `fit` wants them.
         start_epoch: number of the first epoch, from 0.
+        start_step: steps of it to leave out; their persons are read, but not decoded.
         worker: (index from 0, count) of this machine among several that train together. Each gets `batch_size / count`
             persons a step, of a part of the data that is its own in this epoch; together they see everybody once, but
             for the last batch.
+        parts: batches that a worker's share of a step comes in, one for each of its replicas and accumulations.
 
     Returns:
-        Dataset of (crops (B, H, W, 3) uint8, {head: targets (B, K, 4)}), see `targets`; and steps an epoch.
+        Dataset of (crops (B, H, W, 3) uint8, targets (B, K, 4) or {head: targets}), see `targets`; and steps an epoch.
 
     Raises:
         MsposeError: no such split, a bad shard, fewer persons than a batch, a batch size that does not divide over the
-            workers, or what `augment.check` refuses.
+            workers and parts, or what `augment.check` refuses.
     """
     sets = [data] if isinstance(data, records.RecordSet) else list(data)
     first, batch, workers = sets[0], config.training.batch_size, worker[1]
     augment.check(config.data.augment, first.skeleton)
     steps = epoch_steps(sets, config)
-    if batch % workers or not 0 <= worker[0] < workers:
+    if batch % (workers * parts) or not 0 <= worker[0] < workers:
         raise MsposeError(
             f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size ({batch}) that they divide"
+            + (f" into {parts} parts each" if parts > 1 else "")
         )
-    people = epochs.order(
-        _sources(sets, config, steps * batch, workers),
-        steps * batch // workers,
-        config.training.seed,
-        config.data.shuffle_buffer,
-        worker=worker,
-        start_epoch=start_epoch,
-    )
+    people = _people(sets, config, start_epoch, start_step, worker)
 
     def prepare(seeds: tf.Tensor, place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
         if len(sets) == 1:
@@ -71,17 +69,49 @@ def training_batches(
         numbers = augment.draw_patches(config.data.augment, first.skeleton, seeds)
         return *augmented_crop(person, first, config, seeds), numbers
 
-    def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, dict]:
+    def finish(*cut: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:
         crops, target = augmented_batch(*cut, first, config)
-        return crops, dict.fromkeys(heads, target)
+        return crops, target if heads is None else dict.fromkeys(heads, target)
 
     batches = (
         people.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch // workers, drop_remainder=True)
+        .batch(batch // workers // parts, drop_remainder=True)
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches, steps
+
+
+def batch_names(
+    sets: Sequence[records.RecordSet], config: RunConfig, epoch: int, step: int, worker: tuple[int, int] = (0, 1)
+) -> list[str]:
+    """The persons of one batch of `training_batches`, such as `000123.jpg (person 4)`, each once.
+
+    Args:
+        epoch, step: both from 0.
+    """
+    people = _people(sets, config, epoch, step, worker).take(config.training.batch_size // worker[1])
+    found = []
+    for _, place, record in people:
+        person = sets[int(place)].parse(record)
+        found.append(f"{person['image_name'].numpy().decode()} (person {int(person['person_id'])})")
+    return list(dict.fromkeys(found))
+
+
+def _people(
+    sets: Sequence[records.RecordSet], config: RunConfig, start_epoch: int, start_step: int, worker: tuple[int, int]
+) -> tf.data.Dataset:
+    """Serialised persons from a step on, as `epochs.order` gives them."""
+    persons, workers = epoch_steps(sets, config) * config.training.batch_size, worker[1]
+    people = epochs.order(
+        _sources(sets, config, persons, workers),
+        persons // workers,
+        config.training.seed,
+        config.data.shuffle_buffer,
+        worker=worker,
+        start_epoch=start_epoch,
+    )
+    return people.skip(start_step * config.training.batch_size // workers)
 
 
 def epoch_steps(sets: Sequence[records.RecordSet], config: RunConfig) -> int:
@@ -121,8 +151,15 @@ def evaluation_batches(
     *,
     persons: int | None = None,
     drop_remainder: bool = False,
+    worker: tuple[int, int] = (0, 1),
+    endless: bool = False,
 ) -> tf.data.Dataset:
     """Every person of a split once, in order, not augmented.
+
+    Args:
+        persons: the first so many alone.
+        worker: (index from 0, count): of `count` machines, the persons of number `index`, every count-th.
+        endless: begin again after the last person, so that every batch is full.
 
     Returns:
         Dataset of dicts: `crop` (B, H, W, 3) uint8, `targets` (B, K, 4), `matrix` (B, 2, 3) photograph to crop,
@@ -148,6 +185,10 @@ def evaluation_batches(
     source = tf.data.TFRecordDataset(data.files(split))
     if persons is not None:
         source = source.take(persons)
+    if worker[1] > 1:
+        source = source.shard(worker[1], worker[0])
+    if endless:
+        source = source.repeat()
     return (
         source.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size, drop_remainder=drop_remainder)

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from keras_mspose.records import METRICS
 
 QUIET_SECONDS = 30  # without a terminal, a line at least this often
 
 
-class TrainingProgress(keras.callbacks.Callback):
+class TrainingProgress:
     """Prints loss, the answer's loss and accuracy, speed and learning rate; leaves the other heads to log.csv.
+
+    A context: at its end, be it an error, no bar is left on the terminal.
 
     Args:
         epochs: of the whole run.
         steps: of an epoch.
         batch_size: persons of a step, for the speed.
         answer: name of the answer's head.
+        visible: whether anything is printed at all.
     """
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, answer: str):
-        super().__init__()
+    def __init__(self, epochs: int, steps: int, batch_size: int, answer: str, *, visible: bool = True):
         self.epochs, self.steps, self.batch_size, self.answer = epochs, steps, batch_size, answer
-        self.console = Console(file=sys.stderr, soft_wrap=True)
+        self.console = Console(file=sys.stderr, soft_wrap=True, quiet=not visible)
         self.bar: Progress | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch, self.done = epoch, 0
-        self.started = self.spoke = time.monotonic()
-        self.training_seconds = None
-        if self.console.is_terminal:
+    def __enter__(self) -> TrainingProgress:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop_bar()
+
+    def begin(self, epoch: int, step: int) -> None:
+        """An epoch goes on from its step `step`; both from 0."""
+        self.epoch, self.first, self.step = epoch, step, step
+        self.started = self.spoke = self.now = time.monotonic()
+        if self.console.is_terminal and not self.console.quiet:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -40,39 +50,34 @@ class TrainingProgress(keras.callbacks.Callback):
                 TextColumn("{task.fields[note]}"),
             )
             self.bar = Progress(*columns, console=self.console, transient=True)
-            self.task = self.bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, note="")
+            self.task = self.bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, note="", completed=step)
             self.bar.start()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.done = batch + 1
-        now = time.monotonic()
+    def done(self, step: int, loss: float) -> None:
+        """So many steps of the epoch are done; `loss` is their mean."""
+        self.step, self.now = step, time.monotonic()
         if self.bar:
-            self.bar.update(self.task, completed=self.done, note=self._speed(now) + f"  loss {logs['loss']:.4g}")
-        elif now - self.spoke > QUIET_SECONDS:
-            self.spoke = now
-            note = f"step {self.done}/{self.steps}  loss {logs['loss']:.4g}  {self._speed(now)}"
+            self.bar.update(self.task, completed=step, note=self._speed() + f"  loss {loss:.4g}")
+        elif self.now - self.spoke > QUIET_SECONDS:
+            self.spoke = self.now
+            note = f"step {step}/{self.steps}  loss {loss:.4g}  {self._speed()}"
             self.console.print(f"epoch {self.epoch + 1}/{self.epochs}  {note}", highlight=False)
-        if self.done == self.steps:
-            self.training_seconds = now - self.started
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def end(self, row: Mapping[str, float]) -> None:
+        """The epoch's row of the log."""
         self._stop_bar()
-        logs = logs or {}
-        parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {logs['loss']:.4g}"]
+        parts = [f"epoch {self.epoch + 1}/{self.epochs}", f"loss {row['loss']:.4g}"]
         for prefix in ("", "val_"):
-            for kind in ("loss", "pckh", "pck"):
+            for kind in ("loss", *METRICS):
                 key = f"{prefix}{self.answer}_{kind}"
-                if key in logs:
-                    parts.append(f"{prefix.replace('_', ' ')}{kind} {logs[key]:.4g}")
-        parts.append(self._speed(self.started + (self.training_seconds or time.monotonic() - self.started)))
-        parts.append(f"rate {float(self.model.optimizer.learning_rate):.2g}")
+                if key in row:
+                    parts.append(f"{prefix.replace('_', ' ')}{kind} {row[key]:.4g}")
+        parts.append(self._speed())
+        parts.append(f"rate {row['learning_rate']:.2g}")
         self.console.print("  ".join(parts), highlight=False)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._stop_bar()
-
-    def _speed(self, now: float) -> str:
-        return f"{self.done * self.batch_size / max(now - self.started, 1e-9):.1f} images/s"
+    def _speed(self) -> str:
+        return f"{(self.step - self.first) * self.batch_size / max(self.now - self.started, 1e-9):.1f} images/s"
 
     def _stop_bar(self) -> None:
         if self.bar:

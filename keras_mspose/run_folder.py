@@ -15,6 +15,9 @@ from keras_mspose.result_file import write_json
 from keras_mspose.saved_model import Facts
 
 CONFIG = "config.json"
+MAY_CHANGE = {"datasets", "versions.keras", "versions.tensorflow"} | {
+    f"config.training.{key}" for key in ("keep_checkpoints", "checkpoint_minutes")
+}
 
 
 def claim(out: Path, facts: Facts, sets: Sequence[RecordSet]) -> None:
@@ -37,7 +40,7 @@ def claim(out: Path, facts: Facts, sets: Sequence[RecordSet]) -> None:
         theirs = json.loads(path.read_text(encoding="utf-8"))
         theirs |= Facts.from_dict(theirs, str(path)).to_dict()  # settings newer than the run get their defaults
         changed = _changed_keys(json.loads(json.dumps(theirs)), json.loads(json.dumps(mine)))
-        changed -= {"datasets", "versions.keras", "versions.tensorflow"}
+        changed -= MAY_CHANGE
         if changed:
             raise MsposeError(f"{out}: holds a run with another {', '.join(sorted(changed))}; choose another --out")
         return

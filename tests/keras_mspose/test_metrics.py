@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.heatmaps import decode, render
 from keras_mspose.metrics import accuracy, normalised_distances
+from keras_mspose.right_keypoints import RightKeypoints
 from keras_mspose.skeleton import LSP14, MPII16, Skeleton
 
 FACE = Skeleton(
@@ -87,27 +87,21 @@ def test_the_metric_of_fit_is_the_metric_of_evaluate(
     seen = np.concatenate([truth[..., :2] + rng.normal(0, 4, (persons, count, 2)), np.full((persons, count, 1), 2)], -1)
     maps = render(seen.astype(np.float32), (16, 16), 4)
     targets = np.concatenate([truth, np.broadcast_to(reference[:, None, None], (persons, count, 1))], axis=-1)
-    fit = CorrectKeypoints(count, skeleton.scored_indices, threshold)
-    for part in (slice(0, 7), slice(7, 8), slice(8, persons)):  # batches of different sizes
-        fit.update_state(targets[part], maps[part])
+    step = RightKeypoints(skeleton.scored_indices, threshold)
+    # batches of different sizes
+    counts = sum(
+        step.count(targets[part], maps[part]).numpy() for part in (slice(0, 7), slice(7, 8), slice(8, persons))
+    )
 
     expected = accuracy(normalised_distances(decode(maps, 4), truth, reference), skeleton, metric)
     assert 5 < expected.mean < 95
-    assert float(fit.result()) == pytest.approx(expected.mean, rel=1e-6)
-    fit.reset_state()
-    assert float(fit.result()) == 0
+    assert step.percentage(counts) == pytest.approx(expected.mean, rel=1e-6)
+    assert step.percentage(0 * counts) == 0
 
 
-def test_a_map_of_nans_is_wrong_inside_fit_too() -> None:
+def test_a_map_of_nans_is_wrong_in_training_too() -> None:
     targets = np.array([[[-0.5, -0.5, 2, 100], [8, 8, 2, 100]]], np.float32)
     maps = render(targets, (16, 16), 4)
     maps[..., 0] = np.nan
-    fit = CorrectKeypoints(2, [0, 1], 0.5)
-    fit.update_state(targets, maps)
-    assert float(fit.result()) == 50
-
-
-def test_the_metric_of_fit_survives_a_file() -> None:
-    fit = CorrectKeypoints(14, LSP14.scored_indices, 0.2, stride=8, sigma=1.5, name="pck_small")
-    again = CorrectKeypoints.from_config(fit.get_config())
-    assert again.get_config() == fit.get_config()
+    step = RightKeypoints([0, 1], 0.5)
+    assert step.percentage(step.count(targets, maps).numpy()) == 50

@@ -29,6 +29,13 @@ def test_twenty_steps_are_those_of_keras() -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
+def test_weight_decay_is_that_of_adamw() -> None:
+    found, expected = _train(Adam(0.01, weight_decay=0.1), True), _train(keras.optimizers.AdamW(0.01, 0.1), True)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    assert np.abs(found[0] - _train(Adam(0.01), True)[0]).max() > 1e-3
+
+
 def test_and_with_every_option_inside_a_graph() -> None:
     def options() -> dict:
         schedule = keras.optimizers.schedules.CosineDecay(0.01, 20, warmup_target=0.1, warmup_steps=5)

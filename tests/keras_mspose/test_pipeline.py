@@ -192,6 +192,24 @@ def _same(a: list[tuple[np.ndarray, dict]], b: list[tuple[np.ndarray, dict]]) ->
     )
 
 
+def test_in_the_middle_of_an_epoch_too_and_the_persons_of_a_batch_can_be_named(dots) -> None:
+    config = _config(PLAIN)
+    whole = _train(dots, config, epochs=2)
+    for worker in ((0, 1), (1, 2)):
+        everything, steps = pipeline.training_batches(dots.records, config, ["a"], worker=worker)
+        resumed, _ = pipeline.training_batches(dots.records, config, ["a"], start_epoch=1, start_step=2, worker=worker)
+        assert steps == 3
+        expected = list(everything.skip(5).take(3).as_numpy_iterator())
+        assert _same(list(resumed.take(3).as_numpy_iterator()), expected)
+        named = pipeline.batch_names([dots.records], config, 1, 2, worker)
+        assert [name.split(" (person ")[0] for name in named] == _who(dots, expected[:1])
+    parts, _ = pipeline.training_batches(dots.records, config, ["a"], parts=2)
+    halves = list(parts.take(12).as_numpy_iterator())
+    assert [len(crops) for crops, _ in halves] == 12 * [2]
+    joined = [np.concatenate([a[0], b[0]]) for a, b in zip(halves[::2], halves[1::2], strict=True)]
+    np.testing.assert_array_equal(joined, [crops for crops, _ in whole])
+
+
 def test_a_run_that_resumes_sees_what_the_uninterrupted_one_saw(dots) -> None:
     config = _config(WILD, seed=5)
     whole = _train(dots, config, epochs=3)

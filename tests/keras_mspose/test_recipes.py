@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import cli, saved_model, training
+from keras_mspose import cli, run_log, saved_model
 from keras_mspose.config import PRESETS, recipe_names
 from keras_mspose.records import Person
 from keras_mspose.skeleton import FLIC11, LSP14, MPII16, Skeleton
@@ -15,6 +15,7 @@ from tfrecords_tools import writer
 # skeleton, metric, and how the validation split is called
 FORMS = {
     "mpii_paper": (MPII16, "pckh", "val"),
+    "mpii_gpu": (MPII16, "pckh", "val"),
     "flic_paper": (FLIC11, "pck", "test"),
     "lsp_small": (LSP14, "pck", "val"),
     "synthetic_tiny": (MPII16, "pckh", "val"),
@@ -49,7 +50,7 @@ def test_two_steps(recipe: str, tmp_path: Path) -> None:
     data, run = _records(tmp_path / "data", *FORMS[recipe]), tmp_path / "run"
     changes = ["training.epochs=1", "training.steps_per_epoch=2", "training.batch_size=2"]
     assert cli.main(["train", recipe, "--data", str(data), "--out", str(run), "--set", *changes]) == 0
-    (row,) = training.read_log(run)
+    (row,) = run_log.read_log(run)
     model, facts = saved_model.load(run)
     heads = model.output_names
     assert all(np.isfinite(float(row[f"{part}{head}_loss"])) for head in heads for part in ("", "val_"))

@@ -1,0 +1,135 @@
+"""Checkpoints that a run goes on from, at any step: whole or not there, the last few kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_mspose.averaging import Average
+from keras_mspose.errors import MsposeError
+
+FULL = ("No space left", "File too large", "Disk quota exceeded")
+
+
+class Checkpoints:
+    """Weights, optimizer, averages, place in the run, and what the epoch has summed up so far.
+
+    The order of the data and the numbers of the augmentation are functions of the seed and the place, see `epochs`, and
+    nothing else in training is random: there is no other state.
+
+    Args:
+        out: run folder.
+        sums: how many figures an epoch sums up.
+        keep: newest checkpoints that stay.
+
+    Attributes:
+        epoch, step: place in the run: steps `step` and later of epoch `epoch` (both from 0) are to come.
+        sums: (n,) float64 figures of this epoch's earlier steps.
+    """
+
+    def __init__(self, out: Path, model: keras.Model, average: Average | None, sums: int, keep: int):
+        self.out, self.model, self.average, self.folder = out, model, average, out / "checkpoints"
+        self._epoch, self._step = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
+        self._sums = tf.Variable(tf.zeros([sums], tf.float64), trainable=False)
+        parts = {"epoch": self._epoch, "step": self._step, "sums": self._sums}
+        if average:
+            parts["average"] = average
+        self._state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, **parts)
+        self._epochs_alone = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=self._epoch)
+        self._manager = tf.train.CheckpointManager(self._state, str(self.folder), keep)
+
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch.numpy())
+
+    @property
+    def step(self) -> int:
+        return int(self._step.numpy())
+
+    @property
+    def sums(self) -> np.ndarray:
+        return self._sums.numpy()
+
+    @property
+    def latest(self) -> str | None:
+        """Path of the newest checkpoint, None where there is none."""
+        return self._manager.latest_checkpoint
+
+    def restore(self) -> str | None:
+        """Load the newest checkpoint that can be read; its path, None where there is none at all.
+
+        Raises:
+            MsposeError: there are some and none can be read.
+        """
+        reasons = []
+        for path in reversed(self._manager.checkpoints):
+            try:
+                earlier = "sums/.ATTRIBUTES/VARIABLE_VALUE" not in dict(tf.train.list_variables(path))  # version 0.0
+                state = self._epochs_alone if earlier else self._state
+                state.restore(path).assert_existing_objects_matched()
+            except (tf.errors.OpError, AssertionError, ValueError, LookupError, RuntimeError) as error:
+                reasons.append(f"{path} ({' '.join(str(error).split())[:200]})")
+                print(f"warning: cannot read {reasons[-1]}; trying the one before")
+            else:
+                return path
+        if reasons:
+            raise MsposeError(f"{self.folder}: no checkpoint can be read: {'; '.join(reasons)}; use another --out")
+        return None
+
+    def clean(self) -> None:
+        """Delete what a kill in the middle of saving has left."""
+        whole = {Path(path).name for path in self._manager.checkpoints}
+        left = [p for p in self.folder.glob("ckpt-*") if p.name.split(".")[0] not in whole]  # also ckpt-N_temp
+        for path in (*left, *self.folder.glob("checkpoint.tmp*"), *self.out.glob("*.partial-*")):
+            _delete(path)
+
+    def save(self, epoch: int, step: int, sums: np.ndarray, number: int) -> None:
+        """Write a checkpoint of this place under the name `ckpt-NUMBER`; then delete the oldest.
+
+        Raises:
+            MsposeError: it cannot be written; those before are as they were.
+        """
+        self._epoch.assign(epoch)
+        self._step.assign(step)
+        self._sums.assign(sums)
+        with self.disk_errors_named():
+            self._manager.save(checkpoint_number=number)
+
+    def finite(self) -> bool:
+        """Whether the weights are numbers: others are not worth keeping."""
+        return all(np.isfinite(weight.numpy()).all() for weight in self.model.weights)
+
+    @contextmanager
+    def disk_errors_named(self) -> Iterator[None]:
+        """Say in one line that the run folder cannot be written, and what is whole.
+
+        Raises:
+            MsposeError: it cannot.
+        """
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            reason = " ".join(re.sub(r"\{\{.*?\}\}", "", str(getattr(error, "message", error))).split())
+            full = isinstance(error, OSError) or any(sign in reason for sign in FULL)
+            if not full and not isinstance(error, (tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError)):
+                raise
+            self.clean()
+            kept = f"{self.latest} is whole" if self.latest else "there is no checkpoint yet"
+            raise MsposeError(
+                f"{self.out}: cannot be written ({reason[:300]}); {kept}: make room, then the same command goes on"
+            ) from error
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        for file in path.iterdir():
+            _delete(file)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
