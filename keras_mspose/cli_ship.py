@@ -36,7 +36,7 @@ def add_commands(add: Add) -> None:
         "--format", nargs="+", choices=(*FORMATS, WEB), default=list(FORMATS), help=f"default: {' '.join(FORMATS)}"
     )
     export.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="of TFLite and ONNX (default: all)"
+        "--precision", nargs="+", choices=PRECISIONS, default=["float32"], help="of TFLite and ONNX (default float32)"
     )
     export.add_argument(
         "--data", type=Path, help="record folder: int8 is calibrated on its training crops, all is compared on others"

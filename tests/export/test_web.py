@@ -114,7 +114,7 @@ def positions(pose: dict) -> np.ndarray:
 
 @pytest.mark.slow
 def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) -> None:
-    predictor = Predictor(NAME)
+    predictor, left_limbs = Predictor(NAME), []
     for path in photographs:
         pose, expected = given(browser, path), predictor.predict(path)
         assert (pose["width"], pose["height"]) == expected.size
@@ -122,8 +122,9 @@ def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) 
         assert apart.max() < 0.5, (path.name, apart)
         np.testing.assert_allclose(positions(pose)[:, 2], expected.keypoints[:, 2], atol=0.01)
         assert float(browser.find_element("id", "total").text) > 0
-    drawn = np.asarray(Image.open(io.BytesIO(browser.find_element("id", "view").screenshot_as_png)).convert("RGB"))
-    assert (np.abs(drawn.astype(int) - [0, 114, 178]).max(axis=-1) < 40).any()  # the left side's limbs
+        drawn = Image.open(io.BytesIO(browser.find_element("id", "view").screenshot_as_png)).convert("RGB")
+        left_limbs.append((np.abs(np.asarray(drawn, int) - [0, 114, 178]).max(axis=-1) < 40).any())
+    assert any(left_limbs)  # in their colour; faint where the network is not sure
 
     from selenium.webdriver import ActionChains
 

@@ -255,9 +255,10 @@ def test_what_is_no_export_is_refused(
     assert "has no onnx/model_float32.onnx" in refused(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps(index))
     assert "missing" in refused(tmp_path)
-    network = tmp_path / index["formats"]["onnx"]["model_float32"]["path"]
-    network.parent.mkdir(exist_ok=True)
-    network.write_bytes(b"no network")
+    for file in index["formats"]["onnx"].values():
+        network = tmp_path / file["path"]
+        network.parent.mkdir(exist_ok=True)
+        network.write_bytes(b"no network")
     assert "not the network of this export" in refused(tmp_path)
     assert "expected 0 to 65535" in refused(export, "--port", "70000")
     assert "cannot be had" in refused(export, "--port", server.address.rsplit(":", 1)[1])
