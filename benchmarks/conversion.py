@@ -138,7 +138,8 @@ def _run(connection: Connection, work: Work, arguments: tuple[Any, ...]) -> None
         images = work(*arguments, Path(scratch))
         wall, cpu = time.perf_counter() - wall, sum(os.times()[:4]) - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    connection.send({"images": images, "images_s": images / wall, "images_cpu_s": images / cpu, "peak_mb": peak})
+    speeds = {"images_s": images / max(wall, 1e-9), "images_cpu_s": images / max(cpu, 1e-9)}
+    connection.send({"images": images, **speeds, "peak_mb": peak})
 
 
 def print_report(console: Console, speeds: dict[str, list[Figures]], ratios: Figures, memory: dict[str, float]) -> None:
