@@ -21,9 +21,10 @@ from keras_mspose import doctor, geometry, pipeline, saved_model, training, visu
 from keras_mspose.config import RunConfig
 from keras_mspose.doctor import Finding
 from keras_mspose.losses import HeatmapLoss
-from keras_mspose.model import build_model, head_scale
+from keras_mspose.model import build_model
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.result_file import check_writable, write_json
+from keras_mspose.saved_model import Facts
 
 PERSONS = 256  # looked at through the pipeline
 SHOWN = 24  # on the picture
@@ -99,11 +100,12 @@ def findings(
         seen = _through_pipeline(config, data)
         labels = {split: _labels(data, split) for split in (config.data.train_split, config.data.val_split)}
     model = saved_model.load(run)[0] if run else build_model(config.model, len(data.skeleton))
+    facts = Facts(data.skeleton, data.metric, config)
     found = [*_about_data(config, data, seen, labels), *_about_recipe(config, data, model, seen)]
     if timed:
-        found.append(doctor.input_waits(seen.seconds / _step_seconds(config, model, seen)))
+        found.append(doctor.input_waits(seen.seconds / _step_seconds(facts, model, seen)))
     if run:
-        found += list(_about_run(config, model, seen, run))
+        found += list(_about_run(facts, model, seen, run))
     return seen, sorted(found, key=lambda finding: finding.good)
 
 
@@ -156,37 +158,31 @@ def _about_recipe(config: RunConfig, data: RecordSet, model: keras.Model, seen: 
     yield doctor.learning_rate(settings.learning_rate)
 
 
-def _about_run(config: RunConfig, model: keras.Model, seen: Seen, run: Path) -> Iterator[Finding]:
+def _about_run(facts: Facts, model: keras.Model, seen: Seen, run: Path) -> Iterator[Finding]:
     size = min(len(seen.crops), 64)
     crops, targets = seen.crops[:size], tf.constant(seen.targets[:size])
     weights = model.get_weights()  # training mode changes the moving averages
-    batch, moving = (_losses(config, model(crops, training=mode), targets) for mode in (True, False))
+    losses = training.head_losses(model, facts)
+    batch, moving = (_losses(losses, model(crops, training=mode), targets) for mode in (True, False))
     model.set_weights(weights)
-    empty = _losses(config, {name: tf.zeros((size, *model.output[name].shape[1:])) for name in moving}, targets)
+    empty = _losses(losses, {name: tf.zeros((size, *model.output[name].shape[1:])) for name in moving}, targets)
     yield doctor.batch_norm_drift(sum(batch.values()), sum(moving.values()))
     yield doctor.heads_alive(batch, empty)
     log = [float(row["loss"]) for row in training.read_log(run)] if run.is_dir() else []
     if log:
-        yield doctor.learns(log, sum(empty.values()))
+        weights = training.loss_weights(model, facts.config) or {}
+        yield doctor.learns(log, sum(weights.get(name, 1.0) * loss for name, loss in empty.items()))
 
 
-def _losses(config: RunConfig, outputs: dict[str, tf.Tensor], targets: tf.Tensor) -> dict[str, float]:
-    """Equation 1 of every head."""
-    settings = config.training
-    return {
-        name: float(tf.reduce_mean(HeatmapLoss(head_scale(name), settings.sigma, settings.pyramid)(targets, maps)))
-        for name, maps in outputs.items()
-    }
+def _losses(losses: dict[str, HeatmapLoss], outputs: dict[str, tf.Tensor], targets: tf.Tensor) -> dict[str, float]:
+    return {name: float(losses[name](targets, maps)) for name, maps in outputs.items()}
 
 
-def _step_seconds(config: RunConfig, model: keras.Model, seen: Seen) -> float:
+def _step_seconds(facts: Facts, model: keras.Model, seen: Seen) -> float:
     """Time of a training step on one batch that is there already; the weights stay as they are."""
-    batch = config.training.batch_size
+    batch = facts.config.training.batch_size
     crops, targets = tf.constant(seen.crops[:batch]), tf.constant(seen.targets[:batch])
-    losses = {
-        name: HeatmapLoss(head_scale(name), config.training.sigma, config.training.pyramid)
-        for name in model.output_names
-    }
+    losses = training.head_losses(model, facts)
     trained = [weight.value for weight in model.trainable_variables]
     averages = [weight.value for weight in model.non_trainable_variables]
     before = [value.numpy() for value in averages]

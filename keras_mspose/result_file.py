@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         MsposeError: the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    _write_beside(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -49,15 +42,15 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_picture(path: Path, figure: Figure) -> None:
-    """Write a matplotlib figure as PNG: beside the name, then renamed.
+    """Write a matplotlib figure as PNG, as `write_text` does."""
+    _write_beside(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
 
-    Raises:
-        MsposeError: the file cannot be written.
-    """
+
+def _write_beside(path: Path, write: Callable[[Path], Any]) -> None:
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
-        figure.savefig(partial, format="png", dpi=120)
+        write(partial)
         os.replace(partial, path)
     except OSError as error:
         raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error

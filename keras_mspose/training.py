@@ -127,7 +127,7 @@ def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
     model.compile(
         optimizer=optimizer,
         loss=head_losses(model, facts),
-        loss_weights=_loss_weights(model, facts.config),
+        loss_weights=loss_weights(model, facts.config),
         metrics={answer: [metric]},
     )
     model.optimizer.build(model.trainable_variables)  # else fit traces the optimizer twice
@@ -150,7 +150,8 @@ def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
     }
 
 
-def _loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
+def loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
+    """The weight of every head's loss by its name; None where all are 1."""
     if config.training.scale_weights is None:
         return None
     weights = dict(zip(config.model.scales, config.training.scale_weights, strict=True))
