@@ -26,7 +26,8 @@ class Checkpoints:
 
     Args:
         out: run folder.
-        model: with its optimizer, whose variables exist.
+        model: the network.
+        optimizer: its optimizer, whose variables exist.
         average: of its weights, where there is one.
         keep: newest checkpoints that stay.
 
@@ -35,16 +36,16 @@ class Checkpoints:
         sums: (n,) float32 state of the metrics after this epoch's earlier steps; empty where there are none.
     """
 
-    def __init__(self, out: Path, model: keras.Model, average: Average | None, keep: int):
-        self.out, self.model, self.folder = out, model, out / "checkpoints"
+    def __init__(self, out: Path, model: keras.Model, optimizer: keras.Optimizer, average: Average | None, keep: int):
+        self.out, self.model, self.average, self.folder = out, model, average, out / "checkpoints"
         self._epoch, self._step = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
         self._sums = tf.Variable(tf.zeros([0]), trainable=False, shape=[None])
         parts = {"average": average} if average else {}
         self._state = tf.train.Checkpoint(
-            model=model, optimizer=model.optimizer, epoch=self._epoch, step=self._step, sums=self._sums, **parts
+            model=model, optimizer=optimizer, epoch=self._epoch, step=self._step, sums=self._sums, **parts
         )
         # as the package wrote them while it could resume between epochs alone
-        self._epochs_alone = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=self._epoch)
+        self._epochs_alone = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=self._epoch)
         self._manager = tf.train.CheckpointManager(self._state, str(self.folder), keep)
 
     @property

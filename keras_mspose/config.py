@@ -151,6 +151,11 @@ class TrainingConfig:
         scale_weights: of the losses of `model.scales`, one for each; all 1 where null. The regression's is 1.
         hard_keypoints: the answer's loss is over each person's so many keypoints of the largest loss; all where null.
         structure: weight of the structure-aware loss over neighbouring keypoints, see `losses.HeatmapLoss`.
+        images_every: epochs between pictures of predictions and heatmaps of the first validation persons in
+            TensorBoard; none where null.
+        teacher: run folder or `.keras` file of a larger network of the same skeleton and crop size, whose heatmaps are
+            learned, too; none where null. See `distillation`.
+        teacher_weight: the teacher's share of the loss of each head that it has an answer for; the labels' is the rest.
         start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
             ones where null. `input_size` may differ: most of a training can go over small crops, four times as fast.
             So may the skeleton: what depends on the keypoints is then made anew.
@@ -177,6 +182,9 @@ class TrainingConfig:
     scale_weights: tuple[NonNegative, ...] | None = None
     hard_keypoints: Positive | None = None
     structure: NonNegative = 0.0
+    images_every: Positive | None = None
+    teacher: str | None = None
+    teacher_weight: Share = 0.5
     start_from: str | None = None
 
 

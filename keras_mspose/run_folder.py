@@ -17,7 +17,7 @@ from keras_mspose.saved_model import Facts
 CONFIG = "config.json"
 # What may differ when a run goes on: where it was made, and how much of it is kept and shown, not how it is trained.
 FREE = {"datasets", "versions.keras", "versions.tensorflow"} | {
-    f"config.training.{key}" for key in ("checkpoint_steps", "keep_checkpoints")
+    f"config.training.{key}" for key in ("checkpoint_steps", "keep_checkpoints", "images_every")
 }
 
 

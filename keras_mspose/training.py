@@ -19,6 +19,7 @@ from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_fold
 from keras_mspose.averaging import Average, Averaging
 from keras_mspose.checkpoints import Checkpoints
 from keras_mspose.config import RunConfig
+from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.input_wait import InputWait
@@ -33,6 +34,7 @@ from keras_mspose.run_log import read_log as read_log  # part of this room's int
 from keras_mspose.saved_model import Facts
 from keras_mspose.schedule import WarmupDecay
 from keras_mspose.start_from import take_weights
+from keras_mspose.training_images import TrainingImages
 
 
 def train(
@@ -76,10 +78,11 @@ def train(
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
+            learner = with_teacher(model, facts) if settings.teacher else model
             steps = pipeline.epoch_steps(sets, config)
-            compile_model(model, facts, steps)
+            compile_model(learner, facts, steps)
             average = Average(model, settings.ema) if settings.ema else None
-            checkpoints = Checkpoints(out, model, average, settings.keep_checkpoints)
+            checkpoints = Checkpoints(out, model, learner.optimizer, average, settings.keep_checkpoints)
     finally:
         keras.config.set_dtype_policy("float32")
     restored = checkpoints.restore()
@@ -99,20 +102,23 @@ def train(
                 checkpoints,
                 model,
                 average,
-                val_key(model, data.metric),
+                val_key(learner, data.metric),
                 steps,
                 wish,
                 lambda epoch, step: pipeline.batch_names(sets, config, epoch, step),
             )
-            _fit(model, sets, config, keeper, begun)
+            _fit(learner, sets, config, keeper, begun)
     return saved_model.find(out)
 
 
 def _fit(
     model: keras.Model, sets: Sequence[RecordSet], config: RunConfig, keeper: Keeper, begun: tuple[int, int]
 ) -> None:
-    """Train from a place, (epoch, step), to the end. An epoch that was interrupted is a `fit` of its own, of the steps
-    that are left; where only its validation is left, that takes place as in `fit`."""
+    """Train `model`, the network or more about it, from a place, (epoch, step), to the end.
+
+    An epoch that was interrupted is a `fit` of its own, of the steps that are left. Where only its validation is left,
+    that takes place as in `fit`.
+    """
     settings, steps, heads = config.training, keeper.steps, list(model.output_names)
     validation = _validation_batches(sets[0], config, heads, model.distribute_strategy.num_replicas_in_sync)
     progress = TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model), begun)
@@ -123,6 +129,8 @@ def _fit(
         keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False),
         progress,
     ]
+    if settings.images_every:
+        callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
 
     def fit(epoch: int, step: int, end: int) -> None:
         batches, _ = pipeline.training_batches(sets, config, heads, start_epoch=epoch, start_step=step)
@@ -168,6 +176,7 @@ def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
     """Give the network its optimizer, the loss of every head, and the accuracy of its answer.
 
     Args:
+        model: the network, or what `distillation.with_teacher` made of it.
         facts: skeleton, metric and recipe.
         steps: of an epoch, for the learning rate's decay.
     """
@@ -192,11 +201,13 @@ def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
 
 
 def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
-    """The loss of every head by its name: equation 1, with what the recipe adds to it."""
+    """The loss of every output by its name: equation 1 for heads, with what the recipe adds to it."""
     settings = facts.config.training
     groups = skeleton_groups(facts.skeleton) if settings.structure else None
     return {
-        name: HeatmapLoss(
+        name: TaughtLoss()
+        if name.endswith(ENDING)
+        else HeatmapLoss(
             head_scale(name),
             settings.sigma,
             settings.pyramid,
@@ -209,11 +220,15 @@ def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
 
 
 def loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
-    """The weight of every head's loss by its name; None where all are 1."""
-    if config.training.scale_weights is None:
+    """The weight of every output's loss by its name; None where all are 1."""
+    given, scales, names = config.training.scale_weights, config.model.scales, model.output_names
+    taught = any(name.endswith(ENDING) for name in names)
+    if given is None and not taught:
         return None
-    weights = dict(zip(config.model.scales, config.training.scale_weights, strict=True))
-    return {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in model.output_names}
+    weights = dict(zip(scales, given or [1.0] * len(scales), strict=True))
+    heads = [name for name in names if not name.endswith(ENDING)]
+    found = {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in heads}
+    return shared_weights(names, found, config.training.teacher_weight) if taught else found
 
 
 def val_key(model: keras.Model, metric: str) -> str:

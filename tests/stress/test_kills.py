@@ -54,7 +54,7 @@ def killed_after(arguments: list[str], seconds: float) -> bool:
 def finished(arguments: list[str]) -> float:
     """Run to the end, which must be a good one; seconds."""
     started = time.monotonic()
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr[-2000:]
     return time.monotonic() - started
 
@@ -100,7 +100,7 @@ def saving(arguments: list[str], run: Path) -> subprocess.Popen:
     before = newest.stat().st_mtime_ns if newest.exists() else 0
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 800
     while process.poll() is None and not (newest.exists() and newest.stat().st_mtime_ns > before):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -113,26 +113,28 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
     rng, run, recipe = random.Random(1), tmp_path / "run", tmp_path / "tiny.json"
     finished(command("convert", "synthetic", "--persons", 40, "--out", tmp_path / "data"))
     recipe.write_text(json.dumps(RECIPE))
-    steps = f"training.steps_per_epoch={20 * kills}"
+    steps = f"training.steps_per_epoch={10 * kills}"
     arguments = ("train", recipe, "--data", tmp_path / "data", "--set", steps, "--out")
     train = command(*arguments, run)
-    finished(command(*arguments, tmp_path / "other"))
+    beside = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    uninterrupted = subprocess.Popen(command(*arguments, tmp_path / "other"), **beside)
 
     process = saving(train, run)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=400)[1]
     assert process.returncode == 75, said
     assert "stopped by SIGTERM in epoch 1, after step" in said and "the same command goes on" in said
     killed = 0
     for _ in range(kills):
         process = saving(train, run)
-        time.sleep(rng.uniform(0, 0.5))
+        time.sleep(rng.uniform(0, 0.3))
         killed += process.poll() is None
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert killed == kills, "the training was too short for so many"
     finished(train)
+    assert uninterrupted.wait(timeout=400) == 0
 
     rows, others = training.read_log(run), training.read_log(tmp_path / "other")
     assert [int(row["epoch"]) for row in rows] == [0, 1]
