@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mspose.averaging import Average
 from keras_mspose.checkpoints import Checkpoints
@@ -131,3 +132,12 @@ def test_what_a_kill_left_is_cleaned_away(tmp_path: Path) -> None:
     (tmp_path / "best.partial-77.keras").write_bytes(b"half")
     _run(tmp_path).clean()
     assert sorted(run.folder.iterdir()) == whole and list(tmp_path.iterdir()) == [run.folder]
+
+
+def test_one_that_an_earlier_version_wrote_after_an_epoch_is_read(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.model.set_weights([np.full((1, SIZE), 7, np.float32)])
+    epoch = tf.Variable(3, dtype=tf.int64)
+    earlier = tf.train.Checkpoint(model=run.model, optimizer=run.model.optimizer, epoch=epoch)
+    tf.train.CheckpointManager(earlier, str(run.folder), 2).save(checkpoint_number=3)
+    assert _found(tmp_path) == (7, 3, 0, [])
