@@ -32,7 +32,7 @@ def write_rows(out: Path, rows: list[Mapping[str, object]]) -> None:
         return
     text = io.StringIO(newline="")
     columns = dict.fromkeys(column for row in rows for column in row)  # a later version may have more
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), restval="nan", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(out / LOG, text.getvalue())
