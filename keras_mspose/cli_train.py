@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.errors import MsposeError
 
 if TYPE_CHECKING:
     from keras_mspose.config import RunConfig
@@ -127,6 +128,8 @@ def _train(options: argparse.Namespace) -> None:
     changes = options.set + ([f"training.batch_size={options.batch}"] if options.batch not in (None, "auto") else [])
     config, data = load_recipe(options.recipe, changes), [RecordSet.load(folder) for folder in options.data]
     devices = options.devices.split(",") if options.devices else None
+    if options.memory and options.batch != "auto":
+        raise MsposeError("--memory: is for --batch auto")
     if options.batch == "auto":
         config = _with_batch(config, data, options, devices)
     load_tensorflow()
@@ -175,7 +178,6 @@ def _ablate(options: argparse.Namespace) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from keras_mspose import saved_model
     from keras_mspose.config import load_recipe, recipe_names
-    from keras_mspose.errors import MsposeError
     from keras_mspose.records import RecordSet
 
     recipe = options.subject in recipe_names() or options.subject.endswith((".yaml", ".yml", ".json"))
