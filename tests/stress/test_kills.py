@@ -25,7 +25,7 @@ from keras_mspose.skeleton import MPII16
 
 pytestmark = pytest.mark.slow
 RECIPE = {
-    "model": {"stacks": 1, "channels": 4, "input_size": [32, 32], "depth": 2, "scales": [1, 2]},
+    "model": {"stacks": 1, "channels": 4, "input_size": [32, 32], "depth": 1, "scales": [1]},
     "data": {"box": "record"},
     "training": {"epochs": 4, "batch_size": 8, "steps_per_epoch": 10, "decay": "constant"},
 }
@@ -118,7 +118,7 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
 
 @times(1, 5)
 def test_exports(kills: int, tmp_path: Path) -> None:
-    rng, out, config = random.Random(2), tmp_path / "out", ModelConfig(1, 4, (32, 32), depth=2, scales=(1, 2))
+    rng, out, config = random.Random(2), tmp_path / "out", ModelConfig(1, 4, (32, 32), depth=1, scales=(1,))
     facts = saved_model.Facts(MPII16, "pckh", RunConfig(model=config))
     saved_model.save(build_model(config, 16), tmp_path / "best.keras", facts)
     export = command("export", tmp_path / "best.keras", "--out", out, "--format", "savedmodel", "onnx")
