@@ -49,7 +49,7 @@ class Photograph:
     def __init__(self, data: bytes, name: str | None = None):
         self.name, self._data = name, data
         if not data:
-            raise NotAnImage(self._named("an empty file"))
+            raise NotAnImage(self.named("an empty file"))
         try:
             with open_image(io.BytesIO(data)) as image:
                 width, height = image.size
@@ -57,15 +57,15 @@ class Photograph:
                 # A reduced photograph that is then turned would have its half-filled blocks on the other side.
                 self._reducible = image.format in ("JPEG", "MPO") and turned == 1
         except TooLarge as error:
-            raise TooManyPixels(self._named(str(error))) from error
+            raise TooManyPixels(self.named(str(error))) from error
         except Exception as error:  # Pillow's readers raise types of many kinds
-            raise NotAnImage(self._named(f"not an image; expected {', '.join(FORMATS)}")) from error
+            raise NotAnImage(self.named(f"not an image; expected {', '.join(FORMATS)}")) from error
         self.size: tuple[int, int] = (height, width) if turned in (5, 6, 7, 8) else (width, height)
         self._decoded: dict[int, np.ndarray] = {}
 
     @classmethod
     def of_pixels(cls, pixels: np.ndarray) -> Photograph:
-        """A photograph that is decoded already: (H, W, 3) uint8 RGB, upright. Shrunk crops average all of its pixels."""
+        """A photograph that is decoded: (H, W, 3) uint8 RGB, upright. Shrunk crops average all of its pixels."""
         photograph = cls.__new__(cls)
         photograph.name, photograph.size = None, (pixels.shape[1], pixels.shape[0])
         photograph._data, photograph._reducible, photograph._decoded = b"", False, {1: pixels}
@@ -108,7 +108,8 @@ class Photograph:
         if self._data:
             self._decoded.clear()
 
-    def _named(self, reason: str) -> str:
+    def named(self, reason: str) -> str:
+        """A reason, behind the file's name where there is one."""
         return f"{self.name}: {reason}" if self.name else reason
 
     def _pixels(self, ratio: int) -> np.ndarray:
@@ -121,7 +122,7 @@ class Photograph:
                     upright = image if self._reducible else ImageOps.exif_transpose(image)
                     self._decoded[ratio] = np.asarray(as_rgb(upright))
             except Exception as error:
-                raise Damaged(self._named(f"not a whole image ({_words(error)})")) from error
+                raise Damaged(self.named(f"not a whole image ({_words(error)})")) from error
         return self._decoded[ratio]
 
 

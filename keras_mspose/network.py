@@ -1,10 +1,10 @@
-"""A trained network in any form in which it lies on disk, asked for heatmaps. TensorFlow is loaded for two of them alone.
+"""A trained network in any form on disk, asked for heatmaps. TensorFlow is loaded for two of them alone.
 
-    .keras, run folder, released name    Keras
-    SavedModel                           TensorFlow
-    .onnx                                onnxruntime
-    .tflite                              ai-edge-litert
-    exported folder                      its ONNX file, else TFLite, else SavedModel; float32 before the smaller ones
+.keras, run folder, released name    Keras
+SavedModel                           TensorFlow
+.onnx                                onnxruntime
+.tflite                              ai-edge-litert
+exported folder                      its ONNX file, else TFLite, else SavedModel; float32 before the smaller ones
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Boxes of persons as people and detectors give them, and the squares that the network looks at.
 
-A rectangle is x, y, width, height, COCO's `bbox`: x and y are its left and top edges, counted from the photograph's own,
-so that the first pixel's centre lies at 0.5. A square is centre x, centre y, side, in the coordinates of `geometry`.
+A rectangle is x, y, width, height, COCO's `bbox`: x and y are its left and top edges, from the photograph's own, so
+that the first pixel's centre lies at 0.5. A square is centre x, centre y, side, in the coordinates of `geometry`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas
 
 BOX, COARSE_TO_FINE, FOLLOWED = "box", "coarse to fine", "followed"  # how a person was found
+COLUMNS = ("image", "frame", "person", "keypoint", "x", "y", "score")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,11 @@ class Pose:
         skeleton: names, limbs and sides of the K keypoints.
         box: (centre x, centre y, side) of the square that the network looked at last, photograph pixels.
         size: (width, height) of the upright photograph.
-        found: `box`, one was given; `coarse to fine`, from the whole photograph; `followed`, from the video's last frame.
+        found: `box`, one was given; `coarse to fine`, from the whole photograph; `followed`, from the last frame.
         looks: passes of the network over this person, each after the first over a box about what the last one found.
         image: name of the photograph, None for one that came as pixels or bytes.
         person: number among the photograph's persons, from 0.
+        frame: of a video, from 0; None for a photograph.
     """
 
     keypoints: np.ndarray
@@ -42,6 +45,7 @@ class Pose:
     looks: int = 1
     image: str | None = None
     person: int = 0
+    frame: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +93,7 @@ class Pose:
         rows = zip(self.names, self.keypoints.tolist(), self.scores.tolist(), strict=True)
         return {
             "image": self.image,
+            **({} if self.frame is None else {"frame": self.frame}),
             "width": self.size[0],
             "height": self.size[1],
             "person": self.person,
@@ -104,7 +109,7 @@ class Pose:
         rows = np.float32([[k["x"], k["y"], k["score"]] for k in said["keypoints"]])
         box = tuple(said["box"][key] for key in ("x", "y", "side"))
         size = (said["width"], said["height"])
-        more = {key: said[key] for key in ("found", "looks", "image", "person")}
+        more = {key: said.get(key) for key in ("found", "looks", "image", "person", "frame")}
         return cls(rows[:, :2], rows[:, 2], skeleton, box, size, **more)
 
     def to_coco(self, image_id: int | str | None = None) -> dict[str, Any]:
@@ -114,19 +119,20 @@ class Pose:
             image_id: by default the number that the photograph's name is, as COCO's are, else the name.
         """
         if image_id is None:
-            stem = (self.image or "").rsplit(".", 1)[0]
+            stem = PurePath(self.image or "").stem
             image_id = int(stem) if stem.isascii() and stem.isdigit() else self.image
         return {
             "image_id": image_id,
+            **({} if self.frame is None else {"frame": self.frame}),
             "category_id": 1,
             "keypoints": np.round(self.with_scores().astype(float), 4).ravel().tolist(),
             "score": round(float(self.scores.mean()), 6),
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a keypoint: `image`, `person`, `keypoint`, `x`, `y`, `score`."""
+        """One row a keypoint, of the columns `COLUMNS`."""
         rows = zip(self.names, self.keypoints.tolist(), self.scores.tolist(), strict=True)
-        about = {"image": self.image, "person": self.person}
+        about = {"image": self.image, "frame": self.frame, "person": self.person}
         return [{**about, "keypoint": name, "x": x, "y": y, "score": score} for name, (x, y), score in rows]
 
     def to_frame(self) -> pandas.DataFrame:
@@ -135,7 +141,7 @@ class Pose:
 
 
 def to_frame(poses: Iterable[Pose]) -> pandas.DataFrame:
-    """Poses as one pandas DataFrame, a row a keypoint: `image`, `person`, `keypoint`, `x`, `y`, `score`.
+    """Poses as one pandas DataFrame, a row a keypoint, of the columns `COLUMNS`.
 
     Raises:
         MsposeError: pandas is not installed.
@@ -144,5 +150,4 @@ def to_frame(poses: Iterable[Pose]) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise MsposeError("to_frame needs pandas, which is not installed: pip install pandas") from error
-    columns = ["image", "person", "keypoint", "x", "y", "score"]
-    return pandas.DataFrame([row for pose in poses for row in pose.rows()], columns=columns)
+    return pandas.DataFrame([row for pose in poses for row in pose.rows()], columns=list(COLUMNS))

@@ -160,8 +160,11 @@ class PoseEstimator:
                 whole, often = np.float32([*center, side]), looks or self.network.looks
                 persons.append(_Person(number, 0, photograph, whole, often, COARSE_TO_FINE))
                 continue
-            for i, square in enumerate(person_boxes.squares(given, photograph.size)):
-                persons.append(_Person(number, i, photograph, square, looks or 1, BOX))
+            try:
+                squares = person_boxes.squares(given, photograph.size)
+            except MsposeError as error:
+                raise MsposeError(photograph.named(str(error))) from error
+            persons += [_Person(number, i, photograph, square, looks or 1, BOX) for i, square in enumerate(squares)]
         self._look_often(persons, flip)
         found: list[list[Pose]] = [[] for _ in images]
         for one in persons:
