@@ -136,6 +136,7 @@ class _Run:
         for reason in reasons.values():
             print(f"skipped {reason}", file=sys.stderr)
         if len(reasons) == len(inputs):
+            self.journal.path.unlink()  # there is nothing to go on with
             raise MsposeError(f"none of {len(inputs)} files could be read")
 
         def poses() -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from keras_mspose.pose import FOLLOWED, Pose
 from keras_mspose.pose_estimator import PoseEstimator
 
 GROWTH = 1.25  # of the box from one frame to the next, at most; and its inverse
+ENLARGED = 2  # a crop's pixels a photograph's, at most: a person who is smaller gains nothing
 FADED = 0.5  # share of the best mean score since the person was found, under which the person counts as lost
 FAINT = 0.15  # mean score under which nobody is followed
 MINIMUM = 1.0  # Hz: a joint that stands still
@@ -73,7 +74,7 @@ class Tracker:
         last = self._last
         widest = np.float32([*last.box[:2], last.box[2] * GROWTH])
         box = geometry.narrowed_box(last.with_scores(), widest)
-        box[2] = max(box[2], np.float32(last.box[2] / GROWTH))
+        box[2] = max(box[2], last.box[2] / GROWTH, max(self._estimator.network.input_size) / ENLARGED)
         if not (np.abs(box[:2]) <= np.array(last.size) + box[2]).all():
             return None
         keypoints = self._estimator.look([Photograph.of_pixels(image)], [box], flip=self._flip)[0]
