@@ -73,6 +73,10 @@ class AllHeads:
             seen = self._look(photograph, np.float32(geometry.narrowed_box(seen.keypoints[self._answer], first)))
         return seen
 
+    def warm_up(self) -> None:
+        """Trace the network, which its first call would do."""
+        self._forward(np.zeros((1, *self.facts.config.model.input_size, 3), np.uint8))
+
     def _look(self, photograph: Photograph, box: np.ndarray) -> Seen:
         size, sigma = self.facts.config.model.input_size, self.facts.config.training.sigma
         maps = self._forward(photograph.crop(box, size)[None])

@@ -42,6 +42,11 @@ def label(name: str) -> str:
     return f"stack {stack}, GT" + (f"/{scale}" if scale != "1" else "")
 
 
+def stack(name: str) -> int | None:
+    """Number of the stack that a head belongs to, from 1; None for the regression."""
+    return _numbers(name)[0] or None
+
+
 def read(
     heatmaps: dict[str, np.ndarray], crop_size: tuple[int, int], picture_size: tuple[int, int], sigma: float
 ) -> dict[str, np.ndarray]:
