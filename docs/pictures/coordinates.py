@@ -33,7 +33,9 @@ def pixels(top: float, count: int, stride: int, names: list[str]) -> list[str]:
     parts = []
     for i in range(count):
         x = LEFT + i * stride * UNIT
-        parts.append(f'<rect x="{x}" y="{top}" width="{stride * UNIT}" height="{HIGH}" fill="#eef2f6" stroke="{SOFT}"/>')
+        parts.append(
+            f'<rect x="{x}" y="{top}" width="{stride * UNIT}" height="{HIGH}" fill="#eef2f6" stroke="{SOFT}"/>'
+        )
         middle = x + stride * UNIT / 2
         parts.append(f'<circle cx="{middle:g}" cy="{top + HIGH / 2}" r="3.5" fill="{SOFT}"/>')
         parts.append(text(middle, top + HIGH - 5, names[i], SOFT, size=13))
@@ -54,11 +56,12 @@ def svg() -> str:
     heat = float(crop_to_heatmap(POINT, STRIDE))
     mirrored = float(flip_x(POINT, WIDE))
     crop, maps, flip = ROWS.values()
+    spans = f"crop, {WIDE} pixels wide: centres at 0 .. {WIDE - 1}, edges at -0.5 and {WIDE - 0.5:g}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 440" font-family="sans-serif" role="img" '
         f'aria-label="pixel centres of a crop, of its heatmap, and of the mirrored crop">',
         f'<rect width="{width}" height="440" fill="white"/>',
-        text(LEFT, 24, f"crop, {WIDE} pixels wide: centres at 0 .. {WIDE - 1}, edges at -0.5 and {WIDE - 0.5:g}", INK, "start"),
+        text(LEFT, 24, spans, INK, "start"),
         *pixels(crop, WIDE, 1, [f"{i}" for i in range(WIDE)]),
         text(across(-0.5), crop + HIGH + 18, "-0.5", SOFT, size=13),
         text(across(WIDE - 0.5), crop + HIGH + 18, f"{WIDE - 0.5:g}", SOFT, size=13),

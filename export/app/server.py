@@ -60,8 +60,8 @@ class App:
     def application(self) -> web.Application:
         """The application, ready for a runner."""
         app = web.Application(middlewares=[self._answers], client_max_size=self._max_body)
-        app.router.add_get("/", lambda _: _file(PAGE / "index.html"))
-        app.router.add_get("/drawing.js", lambda _: _file(SHARED))
+        app.router.add_get("/", _file(PAGE / "index.html"))
+        app.router.add_get("/drawing.js", _file(SHARED))
         app.router.add_get("/model.json", self._about)
         app.router.add_post("/look", self._look)
         app.router.add_static("/", PAGE)
@@ -172,8 +172,11 @@ def _head(seen: Seen, name: str) -> dict:
     }
 
 
-async def _file(path: Path) -> web.FileResponse:
-    return web.FileResponse(path)
+def _file(path: Path) -> Handler:
+    async def answer(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(path)
+
+    return answer
 
 
 def _error(status: int, reason: str) -> web.Response:

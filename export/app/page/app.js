@@ -195,6 +195,7 @@ function drawTiles() {
     const scale = TILE / side;
     const context = button.firstChild.getContext("2d", { alpha: false });
     context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "black"; // beyond the photograph's edge, as the network sees it
     context.fillRect(0, 0, TILE, TILE);
     context.setTransform(scale, 0, 0, scale, -(cx + 0.5 - side / 2) * scale, -(cy + 0.5 - side / 2) * scale);
     paint(context, head, at("skeleton").checked ? head.keypoints : null);
