@@ -93,8 +93,8 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_pictures_are_small() -> None:
-    for picture in (ROOT / "docs/pictures").glob("*.png"):
-        assert picture.stat().st_size < 700_000, picture.name
+    for picture in (ROOT / "docs/pictures").iterdir():
+        assert picture.stat().st_size < 300_000, picture.name
 
 
 def test_the_drawn_coordinates_are_those_of_the_code() -> None:
