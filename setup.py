@@ -27,6 +27,7 @@ setup(
         "tfrecords_tools",
         "tfrecords_tools.rendering",
         "export",
+        "export.app",
         "export.serving",
     ],
     package_data={
@@ -34,6 +35,7 @@ setup(
         "keras_mspose.ablations": ["*.yaml"],
         "keras_mspose.recipes": ["*.yaml"],
         "export": ["page/*"],
+        "export.app": ["page/*"],
     },
     python_requires=">=3.10,<3.14",
     install_requires=requirements(),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from keras_mspose import __version__, cli_data, cli_measure, cli_ship, cli_train
+from keras_mspose import __version__, cli_data, cli_look, cli_measure, cli_ship, cli_train
 from keras_mspose.cli_command import adder
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import Interrupted
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     add = adder(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
-    for room in (cli_train, cli_data, cli_measure, cli_ship):
+    for room in (cli_train, cli_data, cli_measure, cli_look, cli_ship):
         room.add_commands(add)
     return parser
 

@@ -25,6 +25,7 @@ from keras_mspose.model import build_model
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.saved_model import Facts
+from keras_mspose.tiles import contact_sheet
 
 PERSONS = 256  # looked at through the pipeline
 SHOWN = 24  # on the picture
@@ -213,4 +214,4 @@ def _drawn(seen: Seen, data: RecordSet) -> np.ndarray:
         points = target[:, :3] * [1, 1, 0.5]
         points[:, :2] = geometry.heatmap_to_crop(points[:, :2], scale)
         tiles.append((visualization.draw_pose(larger, points, data.skeleton), f"{number}"))
-    return visualization.contact_sheet(tiles, 6)
+    return contact_sheet(tiles, 6)

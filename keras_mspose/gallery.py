@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_mspose import geometry, visualization
+from keras_mspose import geometry, strips, visualization
 from keras_mspose.evaluation import Evaluation
 from keras_mspose.metrics import THRESHOLDS, normalised_distances
-from keras_mspose.model import answer_name, head_scale, head_stack
+from keras_mspose.model import answer_name
 from keras_mspose.records import RecordSet
 from keras_mspose.saved_model import Facts
+from keras_mspose.tiles import GAP, contact_sheet
 
 if TYPE_CHECKING:
     import keras
 
 PHOTO = 224  # pixels a side of a person in the sheet
-TILE = 160  # of a heatmap strip's tiles
+TILE = 224  # of a heatmap strip's tiles
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def draw_sheet(found: Evaluation, data: RecordSet, shown: list[Shown]) -> dict[i
         for keypoints in (found.predicted[place], truth):
             moved = np.column_stack([geometry.apply(photo["matrix"], keypoints[:, :2]), keypoints[:, 2]])
             halves.append(visualization.draw_pose(photo["crop"], moved, data.skeleton, person_size=PHOTO))
-        gap = np.full((PHOTO, visualization.GAP, 3), 128, np.uint8)
+        gap = np.full((PHOTO, GAP, 3), 128, np.uint8)
         pictures[place] = np.concatenate([halves[0], gap, halves[1]], axis=1)
     return pictures
 
@@ -135,7 +136,7 @@ def draw_sheet(found: Evaluation, data: RecordSet, shown: list[Shown]) -> dict[i
 def draw_strips(
     model: keras.Model, facts: Facts, data: RecordSet, found: Evaluation, places: list[int]
 ) -> dict[int, np.ndarray]:
-    """One strip a person: the crop, and every head's heatmaps over it, from coarse to fine, the answer last.
+    """One strip a person: every head's heatmaps over the crop, and what they say (`strips.strip`).
 
     Args:
         model: the training network, with all its heads.
@@ -145,14 +146,14 @@ def draw_strips(
     """
     own = crops(data, found.split, found.box, places, facts.config.model.input_size)
     large = crops(data, found.split, found.box, places, (TILE, TILE))
-    answer = answer_name(model)
-    heads = sorted(model.output_names, key=lambda name: (name == answer, name.split("_")[0], -head_scale(name)))
-    strips = {}
+    size, sigma = facts.config.model.input_size, facts.config.training.sigma
+    result = {}
     for place in places:
         maps = model(own[place]["crop"][None], training=False)
-        named = {name.replace("_gt1", "_gt"): maps[name][0].numpy() for name in heads}
-        strips[place] = visualization.scale_strip(large[place]["crop"], named)
-    return strips
+        heatmaps = {name: maps[name][0].numpy() for name in strips.in_order(model.output_names)}
+        keypoints = strips.read(heatmaps, size, (TILE, TILE), sigma)
+        result[place] = strips.strip(large[place]["crop"], heatmaps, keypoints, data.skeleton)
+    return result
 
 
 def draw_cards(
@@ -168,7 +169,7 @@ def draw_cards(
         uint8 RGB by the person's number in the split.
     """
     answer = answer_name(model)
-    before = max((name for name in model.output_names if name.endswith("_gt1")), key=lambda name: head_stack(name))
+    before = strips.before(model.output_names)
     shown = [before] if answer == before else [before, answer]
     own = _crops_at(data, found, places, facts.config.model.input_size)
     large = _crops_at(data, found, places, (PHOTO, PHOTO))
@@ -182,9 +183,11 @@ def draw_cards(
             tiles.append((visualization.draw_pose(crop, moved, data.skeleton, person_size=PHOTO), name))
         maps = model(own[place][0][None], training=False)
         for name in shown:
-            caption = "after regression" if name != before else "before regression" if len(shown) > 1 else "heatmaps"
-            tiles.append((visualization.heatmap_overlay(crop, maps[name][0].numpy()), f"{caption}: {name}"))
-        cards[place] = visualization.contact_sheet(tiles, len(tiles))
+            when = (
+                "after regression" if name != before else "before regression" if len(shown) > 1 else strips.label(name)
+            )
+            tiles.append((visualization.heatmap_overlay(crop, maps[name][0].numpy()), f"heatmaps {when}"))
+        cards[place] = contact_sheet(tiles, len(tiles))
     return cards
 
 

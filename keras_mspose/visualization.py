@@ -5,7 +5,6 @@ Colours tell the person's own left (blue), right (orange) and middle (green), ap
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -15,14 +14,14 @@ import numpy as np
 from keras_mspose.errors import MsposeError
 from keras_mspose.geometry import crop_to_heatmap
 from keras_mspose.skeleton import Skeleton
+from keras_mspose.tiles import PAPER, checked, words
 
 SIDES = {"left": (0, 114, 178), "right": (230, 159, 0), "middle": (0, 158, 115)}  # Okabe and Ito's, RGB
-RIM = (20, 20, 20)
+RIM, HALO = (20, 20, 20), (255, 255, 255)  # the one is seen on light photographs, the other on dark ones
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
-FAINTEST = 0.25  # opacity of what scores 0
+FAINTEST = 0.35  # opacity of what scores 0
+LEGEND = 26  # height in pixels
 FAR = 16384  # pixels: OpenCV's fixed-point coordinates overflow beyond
-CAPTION, FONT, PAPER, INK = 18, cv2.FONT_HERSHEY_SIMPLEX, 255, (30, 30, 30)
-GAP = 4  # pixels between tiles
 
 
 def draw_pose(
@@ -33,7 +32,8 @@ def draw_pose(
     threshold: float = 0.0,
     person_size: float | None = None,
 ) -> np.ndarray:
-    """Draw limbs and keypoints with a dark rim, legible on light and on dark photographs; low scores are faint.
+    """Draw limbs and keypoints with a dark rim and a light one about it, legible on every photograph; low scores are
+    faint.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -50,7 +50,7 @@ def draw_pose(
     Raises:
         MsposeError: the image or the keypoints have another shape or type.
     """
-    drawn = _checked(image).copy()
+    drawn = checked(image).copy()
     keypoints = np.asarray(keypoints, float)
     if keypoints.shape != (len(skeleton), 3):
         raise MsposeError(f"keypoints have the shape {keypoints.shape}, {skeleton.name} needs ({len(skeleton)}, 3)")
@@ -59,7 +59,8 @@ def draw_pose(
         return drawn
     if person_size is None:
         person_size = float(np.ptp(keypoints[shown, :2], axis=0).max())
-    thick = max(1, round(person_size / 80))
+    thick = max(2, round(person_size / 70))
+    rim = max(1, round(thick / 4))
     points = [
         tuple(int(v) for v in np.round(np.where(s, p, 0) * 2**SHIFT)) for p, s in zip(keypoints, shown, strict=True)
     ]
@@ -69,16 +70,17 @@ def draw_pose(
     for strength, i, j in sorted(limbs):
         colour = SIDES[_limb_side(skeleton, i, j)]
         ends = np.array([points[i][:2], points[j][:2]]) / 2**SHIFT
-        with _Blended(drawn, ends, thick + 3, strength) as (layer, corner):
+        with _Blended(drawn, ends, thick + 2 * rim + 3, strength) as (layer, corner):
             start, end = ((p[0] - (corner[0] << SHIFT), p[1] - (corner[1] << SHIFT)) for p in (points[i], points[j]))
-            cv2.line(layer, start, end, RIM, thick + 2, cv2.LINE_AA, SHIFT)
-            cv2.line(layer, start, end, colour, thick, cv2.LINE_AA, SHIFT)
+            for tone, wider in ((HALO, 4 * rim), (RIM, 2 * rim), (colour, 0)):
+                cv2.line(layer, start, end, tone, thick + wider, cv2.LINE_AA, SHIFT)
     for k in sorted(np.flatnonzero(shown), key=lambda k: opacity[k]):
         radius = thick + 1
-        with _Blended(drawn, np.array([points[k][:2]]) / 2**SHIFT, radius + 3, opacity[k]) as (layer, corner):
+        colour = SIDES[skeleton.side(skeleton.keypoints[k])]
+        with _Blended(drawn, np.array([points[k][:2]]) / 2**SHIFT, radius + 2 * rim + 2, opacity[k]) as (layer, corner):
             at = (points[k][0] - (corner[0] << SHIFT), points[k][1] - (corner[1] << SHIFT))
-            cv2.circle(layer, at, (radius + 1) << SHIFT, RIM, -1, cv2.LINE_AA, SHIFT)
-            cv2.circle(layer, at, radius << SHIFT, SIDES[skeleton.side(skeleton.keypoints[k])], -1, cv2.LINE_AA, SHIFT)
+            for tone, wider in ((HALO, 2 * rim), (RIM, rim), (colour, 0)):
+                cv2.circle(layer, at, (radius + wider) << SHIFT, tone, -1, cv2.LINE_AA, SHIFT)
     return drawn
 
 
@@ -102,7 +104,7 @@ def heatmap_overlay(
     Raises:
         MsposeError: the image or the heatmaps have another shape or type.
     """
-    image = _checked(image)
+    image = checked(image)
     heatmaps = np.asarray(heatmaps, np.float32)
     if heatmaps.ndim != 3 or not heatmaps.size:
         raise MsposeError(f"heatmaps have the shape {heatmaps.shape}, expected (h, w, K)")
@@ -119,55 +121,25 @@ def heatmap_overlay(
     return np.uint8(np.round(grey * (1 - share) + colours * share))
 
 
-def scale_strip(image: np.ndarray, heatmaps: dict[str, np.ndarray], *, peak: float | None = None) -> np.ndarray:
-    """The image and one overlay beside it for each head, as Fig. 2 and 3 of the paper show the scales.
+def legend(width: int, said: str = "") -> np.ndarray:
+    """What the colours mean, as a line above pictures.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        heatmaps: (h, w, K) float by caption, each of its own size.
-        peak: see `heatmap_overlay`; None gives each head its own.
+        width: of the line in pixels; what does not fit is cut.
+        said: words behind it.
 
     Returns:
-        uint8 RGB, one row of tiles with captions.
-
-    Raises:
-        MsposeError: the image or a heatmap has another shape or type.
+        (LEGEND, width, 3) uint8 RGB.
     """
-    tiles = [(image, "input")]
-    for name, maps in heatmaps.items():
-        tiles.append((heatmap_overlay(image, maps, peak=peak), f"{name} {maps.shape[1]} x {maps.shape[0]}"))
-    return contact_sheet(tiles, len(tiles))
-
-
-def contact_sheet(tiles: list[tuple[np.ndarray, str]], columns: int) -> np.ndarray:
-    """Images in rows, each in a cell as large as the largest, its caption below, cut where the cell ends.
-
-    Args:
-        tiles: ((H, W, 3) uint8 RGB, caption); sizes may differ. OpenCV writes ASCII, other letters become `?`.
-        columns: tiles a row.
-
-    Returns:
-        uint8 RGB on white.
-
-    Raises:
-        MsposeError: no tiles, fewer than 1 column, or an image of another shape or type.
-    """
-    if not tiles or columns < 1:
-        raise MsposeError(f"a contact sheet needs a tile and a column, got {len(tiles)} and {columns}")
-    images = [_checked(image) for image, _ in tiles]
-    cell_h, cell_w = max(i.shape[0] for i in images) + CAPTION, max(i.shape[1] for i in images)
-    columns = min(columns, len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    sheet = np.full((rows * (cell_h + GAP) + GAP, columns * (cell_w + GAP) + GAP, 3), PAPER, np.uint8)
-    for number, (image, (_, caption)) in enumerate(zip(images, tiles, strict=True)):
-        y, x = GAP + number // columns * (cell_h + GAP), GAP + number % columns * (cell_w + GAP)
-        cell = sheet[y : y + cell_h, x : x + cell_w]
-        cell[: image.shape[0], : image.shape[1]] = image
-        strip = np.full((CAPTION, cell_w, 3), PAPER, np.uint8)
-        words = caption.encode("ascii", "replace").decode()
-        cv2.putText(strip, words, (1, CAPTION - 5), FONT, 0.4, INK, 1, cv2.LINE_AA)
-        cell[image.shape[0] : image.shape[0] + CAPTION] = strip
-    return sheet
+    parts = []
+    for side, colour in SIDES.items():
+        dot = np.full((LEGEND, 18, 3), PAPER, np.uint8)
+        for tone, radius in ((RIM, 6), (colour, 5)):
+            cv2.circle(dot, (9, LEGEND // 2), radius, tone, -1, cv2.LINE_AA)
+        parts += [dot, words(f"own {side}" if side != "middle" else side, 74, LEGEND)]
+    line = np.concatenate(parts, axis=1)
+    rest = words(said, max(1, width - line.shape[1]), LEGEND)
+    return np.concatenate([line, rest], axis=1)[:, :width]
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
@@ -177,7 +149,7 @@ def save_png(path: Path, image: np.ndarray) -> None:
         MsposeError: the image has another shape or type, or the file cannot be written.
     """
     path = Path(path)
-    _, encoded = cv2.imencode(".png", _checked(image)[..., ::-1])
+    _, encoded = cv2.imencode(".png", checked(image)[..., ::-1])
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         partial.write_bytes(encoded.tobytes())
@@ -211,10 +183,3 @@ class _Blended:
 def _limb_side(skeleton: Skeleton, i: int, j: int) -> str:
     sides = {skeleton.side(skeleton.keypoints[k]) for k in (i, j)} - {"middle"}
     return sides.pop() if len(sides) == 1 else "middle"
-
-
-def _checked(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise MsposeError(f"image is {image.dtype} of shape {image.shape}, expected uint8 of (H, W, 3)")
-    return np.ascontiguousarray(image)

@@ -9,11 +9,11 @@ import tensorflow as tf
 from keras_mspose import geometry, pipeline, records, resample, visualization
 from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
+from keras_mspose.tiles import PAPER, contact_sheet
 
 CROP = (192, 192)
 COLUMNS = 4
 SEEN_ABOUT = 1.25  # of the square about the keypoints: what a suspect is shown with
-LEGEND = 26
 BOX = (255, 255, 255)
 
 
@@ -81,7 +81,7 @@ def _draw_box(image: np.ndarray, corners: np.ndarray) -> None:
 
 
 def _beside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.concatenate([a, np.full((len(a), 2, 3), visualization.PAPER, np.uint8), b], axis=1)
+    return np.concatenate([a, np.full((len(a), 2, 3), PAPER, np.uint8), b], axis=1)
 
 
 def _name(person: dict[str, tf.Tensor]) -> str:
@@ -89,16 +89,5 @@ def _name(person: dict[str, tf.Tensor]) -> str:
 
 
 def _under_legend(tiles: list[tuple[np.ndarray, str]], said: str) -> np.ndarray:
-    sheet = visualization.contact_sheet(tiles, COLUMNS)
-    strip = np.full((LEGEND, sheet.shape[1], 3), visualization.PAPER, np.uint8)
-    x = visualization.GAP
-    words = [(side, colour) for side, colour in visualization.SIDES.items()]
-    for word, colour in [*words, (f"faint: occluded   {said}", None)]:
-        if colour is not None:
-            cv2.circle(strip, (x + 7, LEGEND // 2), 6, visualization.RIM, -1, cv2.LINE_AA)
-            cv2.circle(strip, (x + 7, LEGEND // 2), 5, colour, -1, cv2.LINE_AA)
-            x += 18
-        baseline = (x, LEGEND // 2 + 5)
-        cv2.putText(strip, word, baseline, visualization.FONT, 0.45, visualization.INK, 1, cv2.LINE_AA)
-        x += cv2.getTextSize(word, visualization.FONT, 0.45, 1)[0][0] + 14
-    return np.concatenate([strip, sheet], axis=0)
+    sheet = contact_sheet(tiles, COLUMNS)
+    return np.concatenate([visualization.legend(sheet.shape[1], f"faint: occluded   {said}"), sheet], axis=0)

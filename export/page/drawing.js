@@ -1,8 +1,8 @@
 // Skeleton and heatmaps over a photograph. A photograph's pixel x lies on the canvas at x + 0.5.
 
 const SIDES = { left: "rgb(0, 114, 178)", right: "rgb(230, 159, 0)", middle: "rgb(0, 158, 115)" }; // Okabe and Ito's
-const RIM = "rgb(20, 20, 20)";
-const FAINTEST = 0.25;
+const [RIM, HALO] = ["rgb(20, 20, 20)", "white"]; // seen on light photographs, and on dark ones
+const FAINTEST = 0.35;
 const WARM = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]]; // dark to bright
 
 /** `left`, `right` or `middle` of every keypoint name. */
@@ -12,17 +12,21 @@ export function sides(skeleton) {
   return found;
 }
 
-export function drawSkeleton(context, keypoints, skeleton, size) {
+/** Limbs and keypoints [x, y, score] in photograph pixels, of those that score above a threshold. */
+export function drawSkeleton(context, keypoints, skeleton, size, threshold = -Infinity) {
   const side = sides(skeleton);
   const at = Object.fromEntries(skeleton.keypoints.map((name, k) => [name, keypoints[k]]));
-  const thick = Math.max(1.5, size / 80);
+  const shown = (name) => at[name][2] > threshold;
+  const thick = Math.max(1.5, size / 70);
+  const rim = thick / 4;
   const opacity = (...scores) => Math.min(1, Math.max(FAINTEST, Math.min(...scores)));
   context.lineCap = "round";
-  for (const [a, b] of skeleton.limbs) {
+  for (const [a, b] of skeleton.limbs.filter((pair) => pair.every(shown))) {
     const [from, to] = [at[a], at[b]];
     const found = new Set([side[a], side[b]].filter((one) => one !== "middle"));
     context.globalAlpha = opacity(from[2], to[2]);
-    for (const [colour, width] of [[RIM, thick + 2], [SIDES[found.size === 1 ? [...found][0] : "middle"], thick]]) {
+    const own = SIDES[found.size === 1 ? [...found][0] : "middle"];
+    for (const [colour, width] of [[HALO, thick + 4 * rim], [RIM, thick + 2 * rim], [own, thick]]) {
       context.strokeStyle = colour;
       context.lineWidth = width;
       context.beginPath();
@@ -31,10 +35,10 @@ export function drawSkeleton(context, keypoints, skeleton, size) {
       context.stroke();
     }
   }
-  for (const name of skeleton.keypoints) {
+  for (const name of skeleton.keypoints.filter(shown)) {
     const [x, y, score] = at[name];
     context.globalAlpha = opacity(score);
-    for (const [colour, radius] of [[RIM, thick + 2], [SIDES[side[name]], thick + 1]]) {
+    for (const [colour, radius] of [[HALO, 1.2 * thick + 2 * rim], [RIM, 1.2 * thick + rim], [SIDES[side[name]], 1.2 * thick]]) {
       context.fillStyle = colour;
       context.beginPath();
       context.arc(x + 0.5, y + 0.5, radius, 0, 2 * Math.PI);

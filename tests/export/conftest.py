@@ -1,6 +1,9 @@
 """What tests of exports share."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +12,37 @@ import pytest
 from keras_mspose.config import ModelConfig
 from keras_mspose.layers import BatchNorm
 from keras_mspose.model import build_model
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--window-size=1200,900"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing can come from elsewhere
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
+    """Opens a headless Chromium that reaches this machine alone, as a context."""
+    for program in ("chromium", "chromedriver"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    webdriver = pytest.importorskip("selenium.webdriver")
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+            options.add_argument(flag)
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+    return opened
 
 
 @pytest.fixture(scope="session")

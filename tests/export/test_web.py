@@ -29,12 +29,6 @@ from keras_mspose.visualization import SIDES
 from tfrecords_tools.synthetic import make_person
 
 NAME = "lsp14-small"
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--window-size=1200,900"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing can come from elsewhere
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-)
 SECONDS = 120  # for what a browser does
 
 
@@ -74,21 +68,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(page: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(page: str, chromium: Callable[[], Any]) -> Iterator[Any]:
     """Headless Chromium with the page loaded and the network ready."""
-    needed("chromium", "chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
+    with chromium() as driver:
         driver.get(page)
         reached(driver, "ready")
         yield driver
-    finally:
-        driver.quit()
 
 
 def reached(browser: Any, state: str) -> str:

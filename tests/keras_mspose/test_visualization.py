@@ -12,7 +12,8 @@ from keras_mspose import visualization
 from keras_mspose.errors import MsposeError
 from keras_mspose.heatmaps import render
 from keras_mspose.skeleton import MPII16, Skeleton
-from keras_mspose.visualization import SIDES, contact_sheet, draw_pose, heatmap_overlay, save_png, scale_strip
+from keras_mspose.tiles import contact_sheet, grid
+from keras_mspose.visualization import SIDES, draw_pose, heatmap_overlay, legend, save_png
 
 ONE = Skeleton(name="one", keypoints=("nose",))
 TWO = Skeleton(name="two", keypoints=("left_eye", "right_eye"), flip_pairs=(("left_eye", "right_eye"),))
@@ -48,6 +49,20 @@ def test_a_limb_is_drawn_between_its_keypoints_and_thicker_for_a_larger_person()
     thin, thick = (draw_pose(picture(255), keypoints, PAIR, person_size=size) for size in (80, 640))
     assert tuple(thick[30, 40]) == SIDES["middle"]
     assert np.count_nonzero(thick[:, 40, 0] < 250) > np.count_nonzero(thin[:, 40, 0] < 250) >= 1
+
+
+@pytest.mark.parametrize("level", [0, 255, 114])
+def test_a_limb_stands_out_from_dark_light_and_its_own_grey(level: int) -> None:
+    drawn = draw_pose(picture(level), np.array([[10, 30, 1.0], [70, 30, 1.0]]), PAIR, person_size=160).astype(int)
+    across = drawn[20:41, 40].mean(-1)
+    assert max(abs(across - level)) > 80 and across.min() < 60 and across.max() > 200
+
+
+def test_a_legend_has_the_colours_and_is_as_wide_as_asked() -> None:
+    for width in (20, 900):
+        assert legend(width, "faint: ä").shape == (26, width, 3)
+    for colour in SIDES.values():
+        assert (legend(900) == colour).all(-1).any()
 
 
 def test_a_low_score_is_faint_and_one_at_the_threshold_is_left_out() -> None:
@@ -117,12 +132,7 @@ def test_a_contact_sheet_keeps_every_pixel_of_its_tiles() -> None:
     sheet = contact_sheet(tiles, 2)
     for image, _ in tiles:
         assert (sheet == image[0, 0]).all(-1).sum() >= image.shape[0] * image.shape[1]
-    assert sheet.shape == (2 * (60 + 18 + 4) + 4, 2 * (80 + 4) + 4, 3)
-
-
-def test_a_strip_has_a_tile_for_the_image_and_one_for_each_head() -> None:
-    heads = {"stack1_gt4": np.zeros((4, 4, 16)), "regression": np.zeros((16, 16, 16))}
-    assert scale_strip(picture(), heads).shape == (60 + 18 + 8, 3 * 84 + 4, 3)
+    assert sheet.shape == (50 + 60 + 2 * (18 + 4) + 4, 2 * (80 + 4) + 4, 3)
 
 
 def test_a_png_comes_back_as_it_was_and_nothing_lies_beside_it(tmp_path: Path) -> None:
@@ -148,6 +158,7 @@ def test_a_png_comes_back_as_it_was_and_nothing_lies_beside_it(tmp_path: Path) -
         lambda: heatmap_overlay(picture(), np.zeros((4, 4, 0))),
         lambda: contact_sheet([], 3),
         lambda: contact_sheet([(picture(), "")], 0),
+        lambda: grid([[(picture(), "")], []]),
         lambda: save_png(Path("never.png"), np.zeros((0, 3, 3), np.uint8)),
     ],
 )
