@@ -10,6 +10,8 @@ work on the machine does not count; ratios are medians of the rounds' ratios.
     pipeline  `pipeline.training_batches`, default augmentation, 256 px
     plain     one worker of a lean OpenCV loader: decode whole, RGB, one warp, colours
     usual     one worker of a loader as hourglass repositories have it, with heatmaps
+
+About three minutes on an idle machine; on standard error it says where it is.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import loaders
-import stages
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +39,7 @@ from tfrecords_tools import lsp, mpii, mpii_mat, writer
 from tfrecords_tools.cropping import Crop
 
 WHOLE, CROPS, LSPET = "whole photographs", "person crops", "LSP-extended"
+STARTED = time.perf_counter()
 GOALS = {WHOLE: (0.9, "limit", WHOLE), CROPS: (10.0, "plain", WHOLE)}
 # glibc otherwise hands the pixels of every photograph back to the system and asks for them anew, which doubles
 # OpenCV's time: the limit and the loaders we compare with are to be at their best.
@@ -48,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with mpii/ and lspet/ in it")
     parser.add_argument("--persons", type=int, default=320, help="records of each kind (default 320)")
     parser.add_argument("--margin", type=float, default=1.5, help="of the person crops (default 1.5)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each way in each round")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="to measure on")
     parser.add_argument("--json", type=Path, help="write all figures there")
@@ -57,10 +60,12 @@ def main() -> None:
     import_tensorflow()
     console = Console(width=None if sys.stdout.isatty() else 110)
     with tempfile.TemporaryDirectory() as scratch:
+        say("writing records")
         folders = write_records(options, Path(scratch))
+        for folder in folders.values():
+            loaders.write_list(folder)
         sizes = {name: describe(folder) for name, folder in folders.items()}
-        rates, all_cores = measure(options, folders)
-        shares = {name: profile(options, folder) for name, folder in folders.items()}
+        rates, all_cores, shares = measure(options, folders)
     report = summary(rates)
     print_report(console, report, sizes, shares, all_cores)
     if options.json:
@@ -102,8 +107,11 @@ def describe(folder: Path) -> dict[str, Any]:
 Rates = dict[tuple[str, str], list[float]]
 
 
-def measure(options: argparse.Namespace, folders: dict[str, Path]) -> tuple[Rates, dict[str, float]]:
-    """Images a CPU second of every (way, records) in every round; and by the clock with all cores for the pipeline."""
+def measure(
+    options: argparse.Namespace, folders: dict[str, Path]
+) -> tuple[Rates, dict[str, float], dict[str, dict[str, float]]]:
+    """Images a CPU second of every (way, records) in every round; by the clock with all cores for the pipeline; and
+    where the pipeline's time goes."""
     decoders = {"opencv": loaders.opencv_decoding, "tensorflow": loaders.tensorflow_decoding}
     if find_spec("simplejpeg"):
         decoders["simplejpeg"] = loaders.simplejpeg_decoding
@@ -111,14 +119,21 @@ def measure(options: argparse.Namespace, folders: dict[str, Path]) -> tuple[Rate
     running = {}
     for name, folder in folders.items():
         for way, make in ways.items():
+            say(f"starting {way}, {name}")
             running[way, name] = start(loaders.serve, make, folder, options.core)
             running[way, name].recv()
     rates: Rates = {key: [] for key in running}
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
+        say(f"round {number + 1} of {options.rounds}")
         for key, connection in running.items():
             connection.send(options.seconds)
             images, _, cpu = connection.recv()
             rates[key].append(images / cpu)
+    shares = {}
+    for name in folders:
+        say(f"stages, {name}")
+        running["pipeline", name].send(loaders.STAGES)
+        shares[name] = running["pipeline", name].recv()
     for connection in running.values():
         connection.send(0)
     for name in folders:
@@ -126,17 +141,19 @@ def measure(options: argparse.Namespace, folders: dict[str, Path]) -> tuple[Rate
         rates["limit", name] = [max(each) for each in rounds]
     all_cores = {}
     for name, folder in folders.items():
+        say(f"pipeline with all cores, {name}")
         connection = start(loaders.serve, loaders.our_pipeline, folder, None)
         connection.recv()
         connection.send(3 * options.seconds)
         images, wall, _ = connection.recv()
         connection.send(0)
         all_cores[name] = images / wall
-    return rates, all_cores
+    return rates, all_cores, shares
 
 
-def profile(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    return start(stages.serve, folder, options.core, 30).recv()
+def say(what: str) -> None:
+    """Where the run is, on standard error."""
+    print(f"{time.perf_counter() - STARTED:4.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def start(target: Any, *arguments: Any) -> Any:

@@ -4,6 +4,7 @@ that runs one of them on one core when asked."""
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from keras_mspose.records import RecordSet
 SIZE, HEATMAP, BATCH = 256, 64, 16
 WARM_UP = 5.0  # seconds: XLA compiles, tf.data finds out how much to do at once
 LEAD_IN = 0.4  # seconds: what was prepared while the others ran is used up
+STAGES = "stages"  # asked for instead of seconds
 
 
 @dataclass
@@ -32,8 +34,16 @@ class Loaded:
     side: float
 
 
+LIST = "people.pickle"  # in a record folder, for the loaders that are compared with ours: they start without TensorFlow
+
+
 def load(folder: Path) -> tuple[list[Loaded], list[int]]:
     """All persons of a record folder's training split, and the order in which a flip exchanges keypoints."""
+    return pickle.loads((folder / LIST).read_bytes())
+
+
+def write_list(folder: Path) -> None:
+    """Write what `load` reads."""
     import tensorflow as tf
 
     from keras_mspose import pipeline, records
@@ -45,7 +55,7 @@ def load(folder: Path) -> tuple[list[Loaded], list[int]]:
         center, side = pipeline.person_box(person, "record")
         jpeg = np.frombuffer(person["image"].numpy(), np.uint8)
         found.append(Loaded(jpeg, person["keypoints"].numpy(), center.numpy().astype(float), float(side)))
-    return found, list(data.skeleton.flip_order)
+    (folder / LIST).write_bytes(pickle.dumps((found, list(data.skeleton.flip_order))))
 
 
 def opencv_decoding(folder: Path) -> Iterator[int]:
@@ -78,17 +88,12 @@ def simplejpeg_decoding(folder: Path) -> Iterator[int]:
 
 def our_pipeline(folder: Path) -> Iterator[int]:
     """`pipeline.training_batches` with the default augmentation."""
-    for crops, _ in our_batches(folder):
-        yield len(crops)
-
-
-def our_batches(folder: Path) -> Iterator:
-    """The batches of `our_pipeline`."""
     from keras_mspose import pipeline
 
     config = RunConfig()
     assert (config.model.input_size, config.training.batch_size) == ((SIZE, SIZE), BATCH)
-    return iter(pipeline.training_batches(RecordSet.load(folder), config, ["regression"])[0])
+    for crops, _ in pipeline.training_batches(RecordSet.load(folder), config, ["regression"])[0]:
+        yield len(crops)
 
 
 def plain_loader(folder: Path) -> Iterator[int]:
@@ -184,22 +189,29 @@ def _heatmaps(xy: np.ndarray, labelled: np.ndarray, spot: np.ndarray) -> np.ndar
 
 
 def serve(connection: Connection, make: Callable[[Path], Iterator[int]], folder: Path, core: int | None) -> None:
-    """Run in a process of its own: for every number of seconds that comes, answer (images, seconds, CPU seconds).
+    """Run in a process of its own: for every number of seconds that comes, answer (images, seconds, CPU seconds); for
+    `STAGES`, what `stages.measure` says of 30 batches.
 
     Args:
         core: the one core that it may use; every core where None.
     """
     if core is not None:
         os.sched_setaffinity(0, {core})
-    from keras_mspose.quiet import import_tensorflow
+    if make in (our_pipeline, tensorflow_decoding):
+        from keras_mspose.quiet import import_tensorflow
 
-    import_tensorflow()
+        import_tensorflow()
     loader = make(folder)
     _run(loader, WARM_UP if make is our_pipeline else LEAD_IN)
     connection.send(None)
-    while seconds := connection.recv():
+    while asked := connection.recv():
         _run(loader, LEAD_IN)
-        connection.send(_run(loader, seconds))
+        if asked == STAGES:
+            import stages
+
+            connection.send(stages.measure(loader, 30, BATCH))
+        else:
+            connection.send(_run(loader, asked))
 
 
 def _run(loader: Iterator[int], seconds: float) -> tuple[int, float, float]:

@@ -7,11 +7,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-from loaders import BATCH, WARM_UP, our_batches
 
 # In the profiler's names of events; the first that fits.
 STAGES = {
@@ -26,22 +23,13 @@ REST = "small operations, batches, tf.data"
 WAITING = r"^Iterator::Root(::Prefetch(::ParallelMapV2(::MapAndBatch)?)?)?$|IteratorGetNext|Eager|TFE_|KernelAndDevice"
 
 
-def serve(connection: Connection, folder: Path, core: int, steps: int) -> None:
-    """Run in a process of its own: send the milliseconds of one core that an image costs, by stage."""
-    import os
+def measure(batches: Iterator, steps: int, images: int) -> dict[str, float]:
+    """Milliseconds of one core that an image costs, by stage.
 
-    os.sched_setaffinity(0, {core})
-    from keras_mspose.quiet import import_tensorflow
-
-    import_tensorflow()
-    batches = our_batches(folder)
-    started = time.perf_counter()
-    while time.perf_counter() - started < WARM_UP:
-        next(batches)
-    connection.send(_stages(batches, steps))
-
-
-def _stages(batches: Iterator, steps: int) -> dict[str, float]:
+    Args:
+        batches: of the input pipeline, warm; `steps` of them are taken.
+        images: of a batch.
+    """
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -60,7 +48,7 @@ def _stages(batches: Iterator, steps: int) -> dict[str, float]:
         if not re.search(WAITING, name):
             found[next((stage for stage, sign in STAGES.items() if re.search(sign, name)), REST)] += seconds
     # The profiler's clock runs on while another process has the core: its shares are right, its sums are not.
-    scale = 1000 * cpu / (steps * BATCH) / sum(found.values())
+    scale = 1000 * cpu / (steps * images) / sum(found.values())
     return {stage: seconds * scale for stage, seconds in found.items()}
 
 

@@ -11,6 +11,7 @@ from export.graph import CROPS, HEATMAPS, KEYPOINTS, Answer, InferenceGraph, Run
 
 if TYPE_CHECKING:
     import onnx
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
 FOLDER = "onnx"
 OPSET = 18  # the highest that tf2onnx writes
@@ -52,9 +53,35 @@ def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=_decoding(model)))
+    decoding = _decoding(model)
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=decoding))
+    _straighten(half, set(decoding))
     half.topological_sort()  # it appends the casts that it adds
     return half.model
+
+
+def _straighten(half: OnnxModel, decoding: set[str]) -> None:
+    """Let the decoding's nodes hand each other float32. The converter has each of their outputs go through half
+    precision and back, where 1e-12, which keeps logarithms finite, is 0."""
+    makers, outputs = half.output_name_to_node(), half.get_graphs_output_names()
+
+    def made_by_cast(name: str) -> onnx.NodeProto | None:
+        node = makers.get(name)
+        return node if node is not None and node.op_type == "Cast" and node.name not in decoding else None
+
+    for up in half.nodes():
+        if up.op_type != "Cast" or (down := made_by_cast(up.input[0])) is None:
+            continue
+        before, after = down.input[0], up.output[0]
+        if before not in makers or makers[before].name not in decoding:
+            continue
+        half.remove_node(up)
+        if after in outputs:  # which keeps its name
+            half.replace_output_of_all_nodes(before, after)
+            half.replace_input_of_all_nodes(before, after)
+        else:
+            half.replace_input_of_all_nodes(after, before)
+    half.prune_graph()  # the casts to half precision
 
 
 def _quantised(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:

@@ -56,7 +56,7 @@ def export_run(
         data: record folder, whose training crops calibrate int8 and whose validation crops files are compared on;
             drawn ones where None.
         name: of the model; the run's own where None.
-        flip, looks: of the SavedModel's signatures for photographs, see `savedmodel.write`.
+        flip, looks: how the SavedModel's signatures and `mspose serve` look at photographs, see `savedmodel.write`.
         web_runtime: folder of the npm package onnxruntime-web, for `web`; fetched by npm where None.
         overwrite: replace an earlier export.
 
@@ -111,6 +111,7 @@ def export_run(
             "parameters": {"before": inference_model(model).count_params(), "exported": graph.network.parameters},
             **_facts(graph, facts, expected[HEATMAPS].shape[1:3]),
             "exported_from": file.name,
+            "photographs": {"flip_test": flip, "looks_without_box": looks},
         }
         shutil.copyfile(file, partial / NETWORK)
         if "savedmodel" in formats:

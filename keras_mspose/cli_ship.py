@@ -77,9 +77,9 @@ def add_commands(add: Add) -> None:
     )
     export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the network)")
     export.add_argument("--name", help="of the model, for TF Serving (default: the run's own)")
-    export.add_argument("--flip", action="store_true", help="SavedModel: look at photographs mirrored too, and average")
+    export.add_argument("--flip", action="store_true", help="SavedModel, serve: average with the mirrored photograph")
     export.add_argument(
-        "--looks", type=int, default=3, help="SavedModel: passes over a photograph without a box (default 3)"
+        "--looks", type=int, default=3, help="of them over a photograph without a box (default 3 passes)"
     )
     export.add_argument(
         "--onnxruntime-web",

@@ -18,7 +18,7 @@ import numpy as np
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
-from tfrecords_tools import matlab, writer
+from tfrecords_tools import matlab, matlab_numbers, writer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -98,7 +98,12 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
     """
     if not path.is_file():
         raise MsposeError(f"{path}: missing; give the folder that holds joints.mat and images/")
-    joints = matlab.load(path, "joints")
+    try:
+        joints = matlab_numbers.load(path, "joints")
+    except OSError as error:
+        raise MsposeError(f"{path}: cannot be read ({error.strerror})") from error
+    if joints is None:
+        joints = matlab.load(path, "joints")
     if joints is None:
         raise MsposeError(f"{path}: no variable `joints`; expected LSP's or LSP Extended's joints.mat")
     extended = joints.shape[:2] == (14, 3)

@@ -23,7 +23,9 @@ class Artefact:
         name: what the model is called in addresses.
         input_size: (height, width) of its crops.
         skeleton: names and limbs of its keypoints.
+        stride, sigma: of its heatmaps: crop pixels a heatmap pixel, and heatmap pixels.
         looks: at a photograph that comes without a box, as the SavedModel of the same export has them.
+        flip: whether photographs are looked at mirrored too, likewise.
     """
 
     folder: Path
@@ -31,7 +33,10 @@ class Artefact:
     name: str
     input_size: tuple[int, int]
     skeleton: Skeleton
+    stride: int
+    sigma: float
     looks: int
+    flip: bool
 
     @property
     def page(self) -> Path | None:
@@ -52,8 +57,10 @@ def read(folder: Path) -> Artefact:
         if FILE not in networks:
             wanted = "`--format onnx` among the formats and float32 among the precisions"
             raise MsposeError(f"{folder}: has no {FORMAT}/{FILE}.onnx; export again with {wanted}")
-        looks = said.get("signatures", {}).get("serving_default", {}).get("looks_without_box", geometry.LOOKS)
+        how = said.get("photographs", said.get("signatures", {}).get("serving_default", {}))  # earlier exports: there
+        looks, flip = int(how.get("looks_without_box", geometry.LOOKS)), bool(how.get("flip_test", False))
         network, skeleton = folder / networks[FILE]["path"], Skeleton.from_dict(said["skeleton"])
-        return Artefact(folder, network, said["name"], (int(height), int(width)), skeleton, int(looks))
+        size, stride, sigma = (int(height), int(width)), int(said["stride"]), float(said["sigma"])
+        return Artefact(folder, network, said["name"], size, skeleton, stride, sigma, looks, flip)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MsposeError(f"{folder / INDEX}: damaged ({error!r}); export again") from error

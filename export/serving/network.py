@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 
 from export.serving.artefact import Artefact
+from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
 
 CROPS, HEATMAPS, KEYPOINTS = "crops", "heatmaps", "keypoints"  # tensor names, as the export has them
@@ -23,6 +24,7 @@ class Network:
     """
 
     def __init__(self, artefact: Artefact, threads: int = 0):
+        self._artefact = artefact
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that wait by spinning would take from those that decode photographs.
@@ -41,8 +43,14 @@ class Network:
             raise MsposeError(f"{artefact.network}: not the network of this export ({why}); export again") from error
 
     def keypoints(self, crops: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 to (B, K, 3): x, y in crop pixels, score."""
-        return self._session.run([KEYPOINTS], {CROPS: crops})[0]
+        """(B, H, W, 3) uint8 to (B, K, 3): x, y in crop pixels, score. Where the export asks for the flip test, of
+        heatmaps that are the mean with those of the mirrored crops."""
+        if not self._artefact.flip:
+            return self._session.run([KEYPOINTS], {CROPS: crops})[0]
+        both = np.concatenate([crops, crops[:, :, ::-1]])
+        plain, mirrored = np.split(self._session.run([HEATMAPS], {CROPS: both})[0], 2)
+        mean = (plain + mirrored[:, :, ::-1][..., self._artefact.skeleton.flip_order]) / 2
+        return codec.decode(mean, self._artefact.stride, self._artefact.sigma)
 
     def answer(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B, H, W, 3) uint8 to keypoints (B, K, 3) and heatmaps (B, h, w, K)."""

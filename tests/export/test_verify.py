@@ -92,6 +92,7 @@ def export(records: Path, as_trained: Callable[..., keras.Model], tmp_path_facto
         folder, out, ["savedmodel", "tflite", "onnx"], precisions=["float32"], data=records, flip=True, name="tiny"
     )
     assert report["compared"]["data"] == "drawn" and report["compared"]["calibrated_on"] == 16
+    assert report["photographs"] == {"flip_test": True, "looks_without_box": 3}
     return out
 
 

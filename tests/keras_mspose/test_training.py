@@ -283,7 +283,7 @@ def test_eight_real_persons_are_learned_by_heart(real_data: Path, tmp_path: Path
     data = RecordSet.load(tmp_path / "data")
     config = from_dict(
         {
-            "model": {"stacks": 1, "channels": 32, "input_size": [96, 96], "depth": 3},
+            "model": {"stacks": 1, "channels": 32, "input_size": [96, 96], "depth": 3, "scales": [1, 2, 4]},
             "data": {
                 "box": "joints",
                 "augment": {"scale": 0.0, "rotation": 0.0, "flip": 0.0, "colour": 0.0},

@@ -22,7 +22,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import cli, geometry, resample
+from export.serving import artefact
+from export.serving.network import Network
+from keras_mspose import cli, geometry, resample, saved_model
+from keras_mspose import heatmaps as codec
+from keras_mspose.model import inference_model
 from keras_mspose.pose_estimator import PoseEstimator
 
 pytestmark = pytest.mark.slow
@@ -102,6 +106,20 @@ def test_crops_and_what_the_model_says_of_itself(server: Running, drawn: np.ndar
     assert json.loads(get(model))["model_version_status"][0]["state"] == "AVAILABLE"
     assert len(json.loads(get(f"{model}/versions/1/metadata"))["metadata"]["skeleton"]["keypoints"]) == 14
     assert json.loads(get(f"{server.address}/healthz")) == {"status": "ok"}
+
+
+def test_the_flip_test_of_an_export_is_the_servers_too(export: Path, drawn: np.ndarray, tmp_path: Path) -> None:
+    folder = tmp_path / "flipped"
+    shutil.copytree(export, folder)
+    index = json.loads((folder / "export.json").read_text())
+    assert index["photographs"] == {"flip_test": False, "looks_without_box": 3}
+    (folder / "export.json").write_text(json.dumps({**index, "photographs": {"flip_test": True}}))
+    model, facts = saved_model.load(NAME)
+    network = inference_model(model)
+    plain, mirrored = (network(crops, training=False).numpy() for crops in (drawn, drawn[:, :, ::-1]))
+    mean = (plain + mirrored[:, :, ::-1][..., facts.skeleton.flip_order]) / 2
+    np.testing.assert_allclose(Network(artefact.read(folder)).keypoints(drawn), codec.decode(mean, 4), atol=0.01)
+    assert np.abs(Network(artefact.read(export)).keypoints(drawn) - codec.decode(mean, 4)).max() > 0.1
 
 
 def test_each_bad_request_has_its_own_answer(server: Running, bad_requests: Bad) -> None:
