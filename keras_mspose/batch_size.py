@@ -63,7 +63,7 @@ def with_largest_batch(
     everybody = sum(one.persons(config.data.train_split) for one in sets)
     batch = min(fit, everybody // devices_there) * devices_there
     figures = f"{fixed / 2**20:,.0f} MiB and {each / 2**20:,.1f} MiB a person, of {limit / 2**20:,.0f} MiB"
-    if not batch:
+    if batch < 1:
         raise MsposeError(f"--batch auto: not one person fits: {figures}; use a smaller model or input_size")
     print(f"--batch auto: {batch} persons a step ({figures})")
     return replace(config, training=replace(config.training, batch_size=batch))
