@@ -44,9 +44,8 @@ def main() -> None:
         wall, used, idle = time.monotonic() - started, time.process_time() - cpu, idle_seconds() - before
     total = sum(seconds.values())
     print(f"stages {total:.2f} CPU s on {cores} cores; command {wall:.2f} s by the clock, {used:.2f} CPU s")
-    print(
-        f"ratio {total / cores / wall:.3f} (1 / {wall * cores / total:.3f}); idle {idle / cores / wall:.1%} of the cores"
-    )
+    share = idle / cores / wall
+    print(f"ratio {total / cores / wall:.3f} (1 / {wall * cores / total:.3f}); idle {share:.1%} of the cores")
     print(f"had the command had the cores to itself: at most {total / (used + idle):.3f}")
 
 
