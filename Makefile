@@ -5,7 +5,7 @@ test:
 	python -m pip install --quiet -e ".[test]"
 	ruff check .
 	ruff format --check .
-	pytest -n 2 --dist loadfile -m "not stress" --durations 15
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not stress" --durations 25
 
 # What to run while writing: the tests that take a moment.
 fast:

@@ -20,6 +20,7 @@ from rich.table import Table
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
 from keras_mspose.comparison import LEVEL, compare_seeds
+from keras_mspose.config import from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import THRESHOLDS, accuracy, normalised_distances
 from keras_mspose.prediction_file import read_own, write_predictions
@@ -118,6 +119,8 @@ def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:
     path = out / INDEX
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
+        known = theirs.get("cells", {})  # settings newer than the ablation get their defaults
+        theirs["cells"] = {name: from_dict(cell, str(path)).to_dict() for name, cell in known.items()}
         changed = [key for key in mine if theirs.get(key) != mine[key]]
         if changed:
             raise MsposeError(f"{out}: holds an ablation with another {', '.join(changed)}; choose another --out")

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 SIZE_BINS = 5
 SCORE_BINS = 10
 ACTIVITIES = 15  # most frequent ones that are told apart
+LEANS = {"upright": 30, "leaning": 60, "lying": 120, "upside down": 180}  # degrees from upright, each up to
 
 
 def analyse(found: Evaluation, skeleton: Skeleton, metric: str) -> dict[str, Any]:
-    """All of the below over an evaluation's answer: `curves`, `left_right`, `by_size`, `by_activity`, `reliability`."""
+    """All of the below over an evaluation's answer: `curves`, `left_right`, `by_size`, `by_lean`, `by_activity`,
+    `reliability`."""
     threshold = THRESHOLDS[metric]
     distances = normalised_distances(found.predicted, found.truth, found.reference)
     sizes = person_sizes(found.truth, found.origins[:, 2])
@@ -31,6 +33,7 @@ def analyse(found: Evaluation, skeleton: Skeleton, metric: str) -> dict[str, Any
         "curves": curves(distances, skeleton, threshold),
         "left_right": left_right(found.predicted, found.truth, found.reference, skeleton, threshold),
         "by_size": by_size(distances, sizes, skeleton, threshold),
+        "by_lean": by_lean(distances, leans(found.truth, skeleton), skeleton, threshold),
         "by_activity": by_activity(distances, found.activities, skeleton, threshold),
         "reliability": reliability(distances, found.predicted[..., 2], skeleton, threshold),
     }
@@ -102,6 +105,23 @@ def by_size(
     ]
 
 
+def by_lean(distances: np.ndarray, lean: np.ndarray, skeleton: Skeleton, threshold: float) -> list[dict[str, Any]]:
+    """Accuracy by how far persons are from upright; empty where nobody's lean is known.
+
+    Args:
+        lean: (P,) degrees, as `leans` gives them.
+
+    Returns:
+        `lean`, a key of LEANS, and what `_summary` says; without those that hold nobody.
+    """
+    found, low = [], 0.0
+    for name, high in LEANS.items():
+        inside = (lean >= low) & ((lean < high) | (high == 180))
+        found.append({"lean": name, **_summary(distances[inside], skeleton, threshold)})
+        low = high
+    return [one for one in found if one["persons"]]
+
+
 def by_activity(
     distances: np.ndarray, activities: list[str], skeleton: Skeleton, threshold: float
 ) -> list[dict[str, Any]]:
@@ -161,6 +181,25 @@ def person_sizes(truth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     low = np.where(labelled, truth[..., :2], np.inf).min(axis=1)
     high = np.where(labelled, truth[..., :2], -np.inf).max(axis=1)
     return np.where(labelled.any(axis=(1, 2)), (high - low).max(axis=1), 0.0) / pixels
+
+
+def leans(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(P,) degrees, 0 to 180, between upright and the line from the middle of a person's labelled lower body to that of
+    the upper body; NaN where either has no label, or the skeleton does not say which is which.
+
+    Args:
+        truth: (P, K, 3) x, y (downwards), visibility.
+    """
+    above = np.isin(skeleton.keypoints, skeleton.upper_body)
+    labelled = truth[..., 2] > 0
+    middles = []
+    for part in (above, ~above):
+        mine = labelled & part
+        count = mine.sum(axis=1)[:, None]
+        total = np.where(mine[..., None], truth[..., :2], 0).sum(axis=1)
+        middles.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    across, up = (middles[0] - middles[1]).T
+    return np.degrees(np.abs(np.arctan2(across, -up)))
 
 
 def _scored(distances: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -9,6 +9,7 @@ import sys
 from keras_mspose import __version__, cli_data, cli_look, cli_measure, cli_ship, cli_train
 from keras_mspose.cli_command import adder
 from keras_mspose.errors import MsposeError
+from keras_mspose.interruption import Interrupted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0; 1 where an export is outside its tolerance or a record folder is broken; 2 after bad input, said in one line
-        on stderr (with `--debug`, the traceback).
+        on stderr (with `--debug`, the traceback); 75 where a training was asked to end and the same command goes on
+        with it (130 after Ctrl-C).
     """
     options = _parser().parse_args(arguments)
     try:
@@ -26,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"mspose {options.command}: {error}", file=sys.stderr)
         return 2
+    except Interrupted as why:
+        print(f"mspose {options.command}: {why}", file=sys.stderr)
+        return why.code
     except KeyboardInterrupt:
         print(f"mspose {options.command}: stopped", file=sys.stderr)
         return 130

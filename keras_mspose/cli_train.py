@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.errors import MsposeError
+
+if TYPE_CHECKING:
+    from keras_mspose.config import RunConfig
+    from keras_mspose.records import RecordSet
 
 
 def add_commands(add: Add) -> None:
@@ -42,6 +49,10 @@ def add_commands(add: Add) -> None:
     )
     train.add_argument("--out", type=Path, required=True, help="run folder")
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    train.add_argument(
+        "--batch", metavar="N|auto", help="persons of a step instead of the recipe's; auto: as many as memory holds"
+    )
+    train.add_argument("--memory", metavar="SIZE", help="for --batch auto, such as 6G (default: what is free)")
     train.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
 
     plot = add(
@@ -114,12 +125,35 @@ def _train(options: argparse.Namespace) -> None:
     from keras_mspose.config import load_recipe
     from keras_mspose.records import RecordSet
 
-    config, data = load_recipe(options.recipe, options.set), [RecordSet.load(folder) for folder in options.data]
+    changes = options.set + ([f"training.batch_size={options.batch}"] if options.batch not in (None, "auto") else [])
+    config, data = load_recipe(options.recipe, changes), [RecordSet.load(folder) for folder in options.data]
+    devices = options.devices.split(",") if options.devices else None
+    if options.memory and options.batch != "auto":
+        raise MsposeError("--memory: is for --batch auto")
+    if options.batch == "auto":
+        config = _with_batch(config, data, options, devices)
     load_tensorflow()
     from keras_mspose.training import train
 
-    best = train(config, data, options.out, devices=options.devices.split(",") if options.devices else None)
+    best = train(config, data, options.out, devices=devices)
     print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data[0]}")
+
+
+def _with_batch(
+    config: RunConfig, data: list[RecordSet], options: argparse.Namespace, devices: list[str] | None
+) -> RunConfig:
+    """The recipe with the largest batch that fits, or with that of the run that is gone on with."""
+    from keras_mspose import batch_size, mixing
+    from keras_mspose.saved_model import Facts
+
+    memory = batch_size.bytes_of(options.memory) if options.memory else None
+    earlier = batch_size.earlier(options.out)
+    if earlier:
+        return replace(config, training=replace(config.training, batch_size=earlier))
+    sets = mixing.mix(data, config.data)
+    return batch_size.with_largest_batch(
+        Facts(sets[0].skeleton, sets[0].metric, config), sets, memory=memory, devices=devices
+    )
 
 
 def _plot(options: argparse.Namespace) -> None:
@@ -144,7 +178,6 @@ def _ablate(options: argparse.Namespace) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from keras_mspose import saved_model
     from keras_mspose.config import load_recipe, recipe_names
-    from keras_mspose.errors import MsposeError
     from keras_mspose.records import RecordSet
 
     recipe = options.subject in recipe_names() or options.subject.endswith((".yaml", ".yml", ".json"))

@@ -141,10 +141,21 @@ class TrainingConfig:
         seed: of initial weights, data order and augmentation.
         steps_per_epoch: persons // batch_size where null.
         val_persons: the first so many persons are measured after each epoch; all where null.
-        keep_checkpoints: resumable checkpoints kept.
+        keep_checkpoints: resumable checkpoints kept, beside the best network.
+        checkpoint_steps: steps of an epoch from one of them to the next; there is one after every epoch, too, and none
+            but those where null.
+        deterministic: whether every operation gives the same bits each time, at some cost in speed: on one device, a
+            run that was killed and resumed then ends in exactly the weights of one that was not.
+        ema: momentum of the weights' running average, such as 0.999, which validation, best.keras and last.keras then
+            take; none where null.
         scale_weights: of the losses of `model.scales`, one for each; all 1 where null. The regression's is 1.
         hard_keypoints: the answer's loss is over each person's so many keypoints of the largest loss; all where null.
         structure: weight of the structure-aware loss over neighbouring keypoints, see `losses.HeatmapLoss`.
+        images_every: epochs between pictures of predictions and heatmaps of the first validation persons in
+            TensorBoard; none where null.
+        teacher: run folder or `.keras` file of a larger network of the same skeleton and crop size, whose heatmaps are
+            learned, too; none where null. See `distillation`.
+        teacher_weight: the teacher's share of the loss of each head that it has an answer for; the labels' is the rest.
         start_from: run folder or `.keras` file of the same network, whose weights the training begins with; random
             ones where null. `input_size` may differ: most of a training can go over small crops, four times as fast.
             So may the skeleton: what depends on the keypoints is then made anew.
@@ -165,9 +176,15 @@ class TrainingConfig:
     steps_per_epoch: Positive | None = None
     val_persons: Positive | None = None
     keep_checkpoints: Positive = 2
+    checkpoint_steps: Positive | None = None
+    deterministic: bool = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     scale_weights: tuple[NonNegative, ...] | None = None
     hard_keypoints: Positive | None = None
     structure: NonNegative = 0.0
+    images_every: Positive | None = None
+    teacher: str | None = None
+    teacher_weight: Share = 0.5
     start_from: str | None = None
 
 

@@ -74,6 +74,7 @@ def write_report(
     """
     analysis, metric = figures["analysis"], data.metric
     sizes = [f"{one['from']:.0f} to {one['to']:.0f} px" for one in analysis["by_size"]]
+    leans = [one["lean"] for one in analysis["by_lean"]]
     activities = [one["activity"] for one in analysis["by_activity"]]
     charts = {
         "joints": plots.joints(found.accuracy, data.skeleton),
@@ -82,6 +83,8 @@ def write_report(
         "left_right": plots.left_right(analysis["left_right"]),
         "by_size": plots.kinds(analysis["by_size"], sizes, metric),
     }
+    if leans:
+        charts["by_lean"] = plots.kinds(analysis["by_lean"], leans, metric)
     if activities:
         charts["by_activity"] = plots.kinds(analysis["by_activity"], activities, metric)
     shown = gallery.worst_and_random(found, data, each, seed)
@@ -105,7 +108,7 @@ def write_report(
         },
         kinds=KINDS,
         choices=figures["choices"],
-        charts={"by_activity": None, **{name: _png_uri(chart) for name, chart in charts.items()}},
+        charts={"by_activity": None, "by_lean": None, **{name: _png_uri(chart) for name, chart in charts.items()}},
         swapped=swapped,
         wrong=swapped + sum(one["elsewhere"] for one in sides),
         persons=persons,

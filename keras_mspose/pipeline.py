@@ -22,11 +22,12 @@ def training_batches(
     heads: list[str],
     *,
     start_epoch: int = 0,
+    start_step: int = 0,
     worker: tuple[int, int] = (0, 1),
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the training split, without end, and the steps of an epoch.
 
-    The order and the augmentation depend on the seed and the epoch's number alone: a run that resumes at epoch n sees
+    The order and the augmentation depend on the seed and the epoch's number alone: a run that resumes at any step sees
     what the uninterrupted run saw. The last, smaller batch of an epoch is left out.
 
     Args:
@@ -34,6 +35,7 @@ def training_batches(
             batch, and measured by the first one's metric.
         heads: names under which the loss expects the targets.
         start_epoch: number of the first epoch, from 0.
+        start_step: steps of it to leave out; their persons are read, but not decoded.
         worker: (index from 0, count) of this machine among several that train together. Each gets `batch_size / count`
             persons a step, of a part of the data that is its own in this epoch; together they see everybody once, but
             for the last batch.
@@ -53,14 +55,7 @@ def training_batches(
         raise MsposeError(
             f"worker {worker[0]} of {workers}: expected 0 to {workers - 1}, and a batch_size ({batch}) that they divide"
         )
-    people = epochs.order(
-        _sources(sets, config, steps * batch, workers),
-        steps * batch // workers,
-        config.training.seed,
-        config.data.shuffle_buffer,
-        worker=worker,
-        start_epoch=start_epoch,
-    )
+    people = _people(sets, config, start_epoch, start_step, worker)
 
     def prepare(seeds: tf.Tensor, places: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, dict]:
         crops, target = augmented(_parsed(sets, places, records), first, config, seeds)
@@ -73,6 +68,35 @@ def training_batches(
         .prefetch(tf.data.AUTOTUNE)
     )
     return batches, steps
+
+
+def batch_names(sets: Sequence[records.RecordSet], config: RunConfig, epoch: int, step: int) -> list[str]:
+    """The persons of one batch of `training_batches`, such as `000123.jpg (person 4)`, each once.
+
+    Args:
+        epoch, step: both from 0.
+    """
+    found = []
+    for _, place, record in _people(sets, config, epoch, step, (0, 1)).take(config.training.batch_size):
+        person = sets[int(place)].parse(record[None])
+        found.append(f"{person['image_name'].numpy()[0].decode()} (person {int(person['person_id'][0])})")
+    return list(dict.fromkeys(found))
+
+
+def _people(
+    sets: Sequence[records.RecordSet], config: RunConfig, start_epoch: int, start_step: int, worker: tuple[int, int]
+) -> tf.data.Dataset:
+    """Serialised persons from a step on, as `epochs.order` gives them."""
+    persons, workers = epoch_steps(sets, config) * config.training.batch_size, worker[1]
+    people = epochs.order(
+        _sources(sets, config, persons, workers),
+        persons // workers,
+        config.training.seed,
+        config.data.shuffle_buffer,
+        worker=worker,
+        start_epoch=start_epoch,
+    )
+    return people.skip(start_step * config.training.batch_size // workers)
 
 
 def epoch_steps(sets: Sequence[records.RecordSet], config: RunConfig) -> int:

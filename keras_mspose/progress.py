@@ -9,6 +9,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from keras_mspose.input_wait import COLUMN
+
 QUIET_SECONDS = 30  # without a terminal, a line at least this often
 
 
@@ -20,16 +22,19 @@ class TrainingProgress(keras.callbacks.Callback):
         steps: of an epoch.
         batch_size: persons of a step, for the speed.
         answer: name of the answer's head.
+        begun: epoch and step, from 0, that training goes on from.
     """
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, answer: str):
+    def __init__(self, epochs: int, steps: int, batch_size: int, answer: str, begun: tuple[int, int] = (0, 0)):
         super().__init__()
+        self.begun = begun
         self.epochs, self.steps, self.batch_size, self.answer = epochs, steps, batch_size, answer
         self.console = Console(file=sys.stderr, soft_wrap=True)
         self.bar: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch, self.done = epoch, 0
+        self.epoch, self.earlier = epoch, self.begun[1] if epoch == self.begun[0] else 0
+        self.done = self.earlier
         self.started = self.spoke = time.monotonic()
         self.training_seconds = None
         if self.console.is_terminal:
@@ -40,11 +45,13 @@ class TrainingProgress(keras.callbacks.Callback):
                 TextColumn("{task.fields[note]}"),
             )
             self.bar = Progress(*columns, console=self.console, transient=True)
-            self.task = self.bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, note="")
+            self.task = self.bar.add_task(
+                f"epoch {epoch + 1}/{self.epochs}", total=self.steps, completed=self.done, note=""
+            )
             self.bar.start()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.done = batch + 1
+        self.done = self.earlier + batch + 1
         now = time.monotonic()
         if self.bar:
             self.bar.update(self.task, completed=self.done, note=self._speed(now) + f"  loss {logs['loss']:.4g}")
@@ -56,7 +63,7 @@ class TrainingProgress(keras.callbacks.Callback):
             self.training_seconds = now - self.started
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._stop_bar()
+        self.stop()
         logs = logs or {}
         parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {logs['loss']:.4g}"]
         for prefix in ("", "val_"):
@@ -65,16 +72,19 @@ class TrainingProgress(keras.callbacks.Callback):
                 if key in logs:
                     parts.append(f"{prefix.replace('_', ' ')}{kind} {logs[key]:.4g}")
         parts.append(self._speed(self.started + (self.training_seconds or time.monotonic() - self.started)))
+        if COLUMN in logs:
+            parts.append(f"input waits {logs[COLUMN]:.0f} %")
         parts.append(f"rate {float(self.model.optimizer.learning_rate):.2g}")
         self.console.print("  ".join(parts), highlight=False)
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        self._stop_bar()
+        self.stop()
 
     def _speed(self, now: float) -> str:
-        return f"{self.done * self.batch_size / max(now - self.started, 1e-9):.1f} images/s"
+        return f"{(self.done - self.earlier) * self.batch_size / max(now - self.started, 1e-9):.1f} images/s"
 
-    def _stop_bar(self) -> None:
+    def stop(self) -> None:
+        """Take the bar off the terminal."""
         if self.bar:
             self.bar.stop()
             self.bar = None

@@ -15,6 +15,10 @@ from keras_mspose.result_file import write_json
 from keras_mspose.saved_model import Facts
 
 CONFIG = "config.json"
+# What may differ when a run goes on: where it was made, and how much of it is kept and shown, not how it is trained.
+FREE = {"datasets", "versions.keras", "versions.tensorflow"} | {
+    f"config.training.{key}" for key in ("checkpoint_steps", "keep_checkpoints", "images_every")
+}
 
 
 def claim(out: Path, facts: Facts, sets: Sequence[RecordSet]) -> None:
@@ -37,7 +41,7 @@ def claim(out: Path, facts: Facts, sets: Sequence[RecordSet]) -> None:
         theirs = json.loads(path.read_text(encoding="utf-8"))
         theirs |= Facts.from_dict(theirs, str(path)).to_dict()  # settings newer than the run get their defaults
         changed = _changed_keys(json.loads(json.dumps(theirs)), json.loads(json.dumps(mine)))
-        changed -= {"datasets", "versions.keras", "versions.tensorflow"}
+        changed -= FREE
         if changed:
             raise MsposeError(f"{out}: holds a run with another {', '.join(sorted(changed))}; choose another --out")
         return

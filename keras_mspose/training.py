@@ -2,14 +2,12 @@
 
 RUN/config.json     the configuration, skeleton, data and versions
 RUN/log.csv         every loss and metric of every epoch; RUN/tensorboard/ the same
-RUN/checkpoints/    weights, optimizer and epoch, for going on after a kill
+RUN/checkpoints/    all that is needed to go on at the exact step after a kill
 RUN/best.keras      the network with the best validation accuracy; RUN/last.keras the newest
 """
 
 from __future__ import annotations
 
-import csv
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +16,25 @@ import keras
 import tensorflow as tf
 
 from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_folder, saved_model
+from keras_mspose.averaging import Average, Averaging
+from keras_mspose.checkpoints import Checkpoints
 from keras_mspose.config import RunConfig
+from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
+from keras_mspose.input_wait import InputWait
+from keras_mspose.interruption import wishes
+from keras_mspose.keeper import Keeper
 from keras_mspose.losses import HeatmapLoss, skeleton_groups
 from keras_mspose.model import REGRESSION, answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
+from keras_mspose.run_log import read_log as read_log  # part of this room's interface
 from keras_mspose.saved_model import Facts
 from keras_mspose.schedule import WarmupDecay
 from keras_mspose.start_from import take_weights
-
-LOG = "log.csv"
+from keras_mspose.training_images import TrainingImages
 
 
 def train(
@@ -49,8 +53,9 @@ def train(
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else, the batch size does not divide over the devices, the skeleton lacks
-            what the augmentation needs, or what `mixing.mix` refuses.
+        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices,
+            the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix` refuses.
+        Interrupted: by SIGTERM or Ctrl-C; what was trained is saved.
     """
     given = [data] if isinstance(data, RecordSet) else list(data)
     sets = mixing.mix(given, config.data)
@@ -66,50 +71,112 @@ def train(
     if settings.batch_size % replicas:
         raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {replicas} devices")
 
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
+            learner = with_teacher(model, facts) if settings.teacher else model
             steps = pipeline.epoch_steps(sets, config)
-            compile_model(model, facts, steps)
-            state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=tf.Variable(0, dtype=tf.int64))
+            compile_model(learner, facts, steps)
+            average = Average(model, settings.ema) if settings.ema else None
+            checkpoints = Checkpoints(out, model, learner.optimizer, average, settings.keep_checkpoints)
     finally:
         keras.config.set_dtype_policy("float32")
-    manager = tf.train.CheckpointManager(state, str(out / "checkpoints"), settings.keep_checkpoints)
-    start = _restore(state, manager, out, settings.epochs)
-    if start == 0 and settings.start_from:
+    restored = checkpoints.restore()
+    begun = checkpoints.epoch, checkpoints.step
+    if restored:
+        within = f", step {begun[1]} of {steps}" if begun[1] else ""
+        print(f"resuming {out} after epoch {begun[0]} of {settings.epochs}{within}, from {restored}")
+    elif settings.start_from:
         take_weights(model, facts, Path(settings.start_from))
-    if start >= settings.epochs:
-        return saved_model.find(out)
+        if average:
+            average.restart()
+    if begun[0] < settings.epochs:
+        with damage_named(data, config.data.train_split, *sets[1:]), wishes() as wish:
+            keeper = Keeper(
+                out,
+                facts,
+                checkpoints,
+                model,
+                average,
+                val_key(learner, data.metric),
+                steps,
+                wish,
+                lambda epoch, step: pipeline.batch_names(sets, config, epoch, step),
+            )
+            _fit(learner, sets, config, keeper, begun)
+    return saved_model.find(out)
 
-    heads = list(model.output_names)
-    batches, steps = pipeline.training_batches(sets, config, heads, start_epoch=start)
-    with damage_named(data, config.data.train_split, *sets[1:]):
+
+def _fit(
+    model: keras.Model, sets: Sequence[RecordSet], config: RunConfig, keeper: Keeper, begun: tuple[int, int]
+) -> None:
+    """Train `model`, the network or more about it, from a place, (epoch, step), to the end.
+
+    An epoch that was interrupted is a `fit` of its own, of the steps that are left. Where only its validation is left,
+    that takes place as in `fit`.
+    """
+    settings, steps, heads = config.training, keeper.steps, list(model.output_names)
+    validation = _validation_batches(sets[0], config, heads, model.distribute_strategy.num_replicas_in_sync)
+    progress = TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model), begun)
+    callbacks = [
+        InputWait(model),
+        *([Averaging(keeper.average)] if keeper.average else []),
+        keeper,
+        keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False),
+        progress,
+    ]
+    if settings.images_every:
+        callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
+
+    def fit(epoch: int, step: int, end: int) -> None:
+        batches, _ = pipeline.training_batches(sets, config, heads, start_epoch=epoch, start_step=step)
         model.fit(
             batches,
-            steps_per_epoch=steps,
-            epochs=settings.epochs,
-            initial_epoch=start,
-            validation_data=_validation_batches(data, config, heads, replicas),
+            steps_per_epoch=steps - step,
+            epochs=end,
+            initial_epoch=epoch,
+            validation_data=validation,
             shuffle=False,  # the pipeline has shuffled already
             verbose=0,
-            callbacks=[
-                keras.callbacks.TerminateOnNaN(),
-                # The row first: a kill between the two then repeats the epoch and its row, instead of losing the row.
-                keras.callbacks.CSVLogger(out / LOG, append=True),
-                _Keeper(out, facts, state, manager, val_key(model, data.metric)),
-                keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False),
-                TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model)),
-            ],
+            callbacks=callbacks,
         )
-    return saved_model.find(out)
+
+    epoch, step = begun
+    try:
+        if step == steps:
+            _end_epoch(model, validation, callbacks, epoch)
+        elif step:
+            fit(epoch, step, epoch + 1)
+        if step:
+            epoch += 1
+        if epoch < settings.epochs:
+            fit(epoch, 0, settings.epochs)
+    finally:
+        progress.stop()
+
+
+def _end_epoch(
+    model: keras.Model, validation: tf.data.Dataset, callbacks: list[keras.callbacks.Callback], epoch: int
+) -> None:
+    """What `fit` does after the last step of an epoch."""
+    listeners = keras.callbacks.CallbackList(callbacks, model=model)
+    listeners.on_train_begin()
+    found = model.evaluate(validation, verbose=0, callbacks=listeners, return_dict=True)
+    model.reset_metrics()
+    listeners.on_epoch_begin(epoch)  # the metrics get back what they had summed up
+    listeners.on_epoch_end(epoch, model.get_metrics_result() | {f"val_{name}": value for name, value in found.items()})
+    listeners.on_train_end()
 
 
 def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
     """Give the network its optimizer, the loss of every head, and the accuracy of its answer.
 
     Args:
+        model: the network, or what `distillation.with_teacher` made of it.
         facts: skeleton, metric and recipe.
         steps: of an epoch, for the learning rate's decay.
     """
@@ -134,11 +201,13 @@ def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
 
 
 def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
-    """The loss of every head by its name: equation 1, with what the recipe adds to it."""
+    """The loss of every output by its name: equation 1 for heads, with what the recipe adds to it."""
     settings = facts.config.training
     groups = skeleton_groups(facts.skeleton) if settings.structure else None
     return {
-        name: HeatmapLoss(
+        name: TaughtLoss()
+        if name.endswith(ENDING)
+        else HeatmapLoss(
             head_scale(name),
             settings.sigma,
             settings.pyramid,
@@ -151,46 +220,20 @@ def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
 
 
 def loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
-    """The weight of every head's loss by its name; None where all are 1."""
-    if config.training.scale_weights is None:
+    """The weight of every output's loss by its name; None where all are 1."""
+    given, scales, names = config.training.scale_weights, config.model.scales, model.output_names
+    taught = any(name.endswith(ENDING) for name in names)
+    if given is None and not taught:
         return None
-    weights = dict(zip(config.model.scales, config.training.scale_weights, strict=True))
-    return {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in model.output_names}
+    weights = dict(zip(scales, given or [1.0] * len(scales), strict=True))
+    heads = [name for name in names if not name.endswith(ENDING)]
+    found = {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in heads}
+    return shared_weights(names, found, config.training.teacher_weight) if taught else found
 
 
 def val_key(model: keras.Model, metric: str) -> str:
     """Name of the validation accuracy in the logs of `fit`."""
     return f"val_{answer_name(model)}_{metric}" if len(model.output_names) > 1 else f"val_{metric}"
-
-
-class _Keeper(keras.callbacks.Callback):
-    """After each epoch: the best and the last network, then the checkpoint that a resumed run starts from."""
-
-    def __init__(
-        self, out: Path, facts: Facts, state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, key: str
-    ):
-        super().__init__()
-        self.out, self.facts, self.state, self.manager, self.key = out, facts, state, manager, key
-        self.best = max((float(row[key]) for row in read_log(out) if row.get(key)), default=float("-inf"))
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if not tf.math.is_finite(logs["loss"]):
-            return
-        saved_model.save(self.model, self.out / saved_model.LAST, self.facts)
-        if logs[self.key] > self.best:
-            self.best = logs[self.key]
-            saved_model.save(self.model, self.out / saved_model.BEST, self.facts)
-        self.state.epoch.assign(epoch + 1)
-        self.manager.save(checkpoint_number=epoch + 1)
-
-
-def read_log(out: Path) -> list[dict[str, str]]:
-    """Rows of a run's log.csv; empty where there is none."""
-    path = out / LOG
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], replicas: int) -> tf.data.Dataset:
@@ -218,23 +261,3 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
     persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
     length = -(-persons // config.training.batch_size)
     return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))
-
-
-def _restore(state: tf.train.Checkpoint, manager: tf.train.CheckpointManager, out: Path, epochs: int) -> int:
-    """Load the newest checkpoint, if any, and drop log rows of epochs that will be trained again."""
-    if manager.latest_checkpoint is None:
-        return 0
-    state.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    start = int(state.epoch.numpy())
-    print(f"resuming {out} after epoch {start} of {epochs}, from {manager.latest_checkpoint}")
-    rows = [row for row in read_log(out) if int(row["epoch"]) < start]
-    if rows:
-        partial = out / f"{LOG}.partial"
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, out / LOG)
-    else:
-        (out / LOG).unlink(missing_ok=True)
-    return start

@@ -5,6 +5,31 @@ from pathlib import Path
 
 import pytest
 
+# Files that take minutes, the longest first: they begin while there is still enough to do for the other worker, which
+# otherwise waits for the last of them (`--no-loadscope-reorder` in the Makefile; xdist would begin with many tests).
+LONG = (
+    "test_training.py",
+    "test_kills.py",
+    "test_recipes.py",
+    "test_export.py",
+    "test_doctor.py",
+    "test_demo.py",
+    "test_own_data_page.py",
+    "test_ablate_run.py",
+    "test_server.py",
+    "test_verify.py",
+    "test_web.py",
+    "test_mobile.py",
+    "test_photographs.py",
+    "test_mixing.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of `LONG` first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -1,16 +1,16 @@
 """`mspose ablate` from the grid to the figure, and on after a stop."""
 
 import json
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import ablate_run
+from keras_mspose import ablate_run, training
 from keras_mspose.ablation import Ablation, load
 from keras_mspose.cli import main
+from keras_mspose.config import RunConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.prediction_file import FORMAT
 from keras_mspose.skeleton import LSP14
@@ -69,7 +69,7 @@ def test_a_folder_of_something_else_is_left_alone(grid: Ablation, dots, tmp_path
 
 @pytest.mark.slow
 def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
-    dots, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dots, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(
         "model: {stacks: 1, channels: 8, input_size: [32, 32], depth: 1, scales: [1]}\n"
@@ -77,14 +77,24 @@ def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
     )
     (tmp_path / "grid.yaml").write_text("recipe: tiny.yaml\ngrid: {model.regression: [false, true]}\nseeds: [0]\n")
     line = ["ablate", str(tmp_path / "grid.yaml"), "--data", str(dots.records.folder), "--out", str(tmp_path / "out")]
-    assert main(line) == 0
+    train = training.train
+
+    def stopped_at_the_second(config: RunConfig, *rest: object, **how: object) -> Path:
+        if config.model.regression:
+            raise MsposeError("stopped")
+        return train(config, *rest, **how)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(training, "train", stopped_at_the_second)
+        assert main(line) == 2
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [len(cell["seeds"]) for cell in results["cells"]] == [1, 1] and len(results["differences"]) == 1
-    assert cv2.imread(str(tmp_path / "out" / "fig4.png")).std() > 10
-    shutil.rmtree(tmp_path / "out" / "runs" / "regression-true")
+    assert [len(cell["seeds"]) for cell in results["cells"]] == [1, 0] and not results["differences"]
     capsys.readouterr()
     assert main(line) == 0
     said = capsys.readouterr().out
     assert "1 of 2 runs are done already" in said and "run 2/2: regression-true" in said
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [len(cell["seeds"]) for cell in results["cells"]] == [1, 1] and len(results["differences"]) == 1
+    assert cv2.imread(str(tmp_path / "out" / "fig4.png")).std() > 10
     assert main([*line, "--set", "training.batch_size=2"]) == 2
     assert "holds an ablation with another cells" in capsys.readouterr().err

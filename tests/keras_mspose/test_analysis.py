@@ -80,3 +80,24 @@ def test_scores_that_say_what_they_mean_and_scores_that_do_not() -> None:
 def test_person_sizes_are_of_the_photograph() -> None:
     truth = np.array([[[10, 10, 2], [30, 70, 1], [500, 0, 0]], [[0, 0, 0]] * 3], float)
     np.testing.assert_allclose(analysis.person_sizes(truth, np.array([0.5, 1.0])), [120, 0])
+
+
+def test_leans_are_of_the_line_from_lower_to_upper_body() -> None:
+    skeleton = Skeleton("stick", ("head", "neck", "hip", "foot"), upper_body=("head", "neck"))
+    upright = [[50, 0, 2], [50, 10, 2], [50, 60, 2], [50, 70, 2]]
+    lying = [[0, 50, 2], [10, 50, 2], [60, 50, 2], [70, 50, 2]]
+    bowed = [[0, 0, 0], [60, 10, 2], [10, 60, 2], [0, 0, 0]]  # 45 degrees, seen by two labels
+    headless = [[0, 0, 0], [0, 0, 0], *upright[2:]]
+    truth = np.array([upright, upright[::-1], lying, bowed, headless], float)
+    lean = analysis.leans(truth, skeleton)
+    np.testing.assert_allclose(lean, [0, 180, 90, 45, np.nan])
+    distances = np.full((5, 4), 0.1)
+    distances[2] = 0.9
+    found = analysis.by_lean(distances, lean, skeleton, 0.5)
+    assert [(one["lean"], one["persons"], one["right"]) for one in found] == [
+        ("upright", 1, 100),
+        ("leaning", 1, 100),
+        ("lying", 1, 0),
+        ("upside down", 1, 100),
+    ]
+    assert analysis.by_lean(distances, analysis.leans(truth, FACE), FACE, 0.5) == []

@@ -23,8 +23,8 @@ SMALL = {
         "training.warmup_steps=1",
         "model.channels=8",
         "model.input_size=[64, 64]",
-        "model.depth=2",
-        "model.scales=[1, 2]",
+        "model.depth=1",
+        "model.scales=[1]",
     ],
 }
 

@@ -47,7 +47,7 @@ def reported(run: Path, dots, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_the_report_is_whole(reported) -> None:
     out, _ = reported
     names = {path.name for path in (out / "report").iterdir()}
-    charts = {"curves.png", "joints.png", "left_right.png", "by_size.png", "reliability.png"}
+    charts = {"curves.png", "joints.png", "left_right.png", "by_size.png", "by_lean.png", "reliability.png"}
     persons = {n for n in names if re.fullmatch(r"(worst|random)-\d\d\.png", n)}
     assert names == {"index.html", "report.json"} | charts | persons
     assert len(persons) == 6  # val3.jpg has no torso, and so no error

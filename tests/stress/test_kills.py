@@ -24,10 +24,10 @@ from keras_mspose.model import build_model
 from keras_mspose.skeleton import MPII16
 
 pytestmark = pytest.mark.slow
-RECIPE = {
-    "model": {"stacks": 1, "channels": 4, "input_size": [32, 32], "depth": 2, "scales": [1, 2]},
-    "data": {"box": "record"},
-    "training": {"epochs": 4, "batch_size": 8, "steps_per_epoch": 10, "decay": "constant"},
+RECIPE = {  # as small as a network can be: the starts of many processes are what takes time
+    "model": {"stacks": 1, "channels": 4, "input_size": [32, 32], "depth": 1, "scales": [1], "regression": False},
+    "data": {"box": "record", "augment": {"colour": 0.0}},
+    "training": {"epochs": 2, "batch_size": 8, "checkpoint_steps": 2, "deterministic": True, "ema": 0.9},
 }
 
 
@@ -54,7 +54,7 @@ def killed_after(arguments: list[str], seconds: float) -> bool:
 def finished(arguments: list[str]) -> float:
     """Run to the end, which must be a good one; seconds."""
     started = time.monotonic()
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr[-2000:]
     return time.monotonic() - started
 
@@ -94,31 +94,63 @@ def test_conversions(kills: int, tmp_path: Path) -> None:
     assert resumed or kills < 10  # else nothing was ever half done
 
 
-@times(1, 5)
+def saving(arguments: list[str], run: Path) -> subprocess.Popen:
+    """Start a training; it has written a checkpoint since, or has come to its end."""
+    newest = run / "checkpoints" / "checkpoint"
+    before = newest.stat().st_mtime_ns if newest.exists() else 0
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(arguments, **pipes, text=True, start_new_session=True)
+    deadline = time.monotonic() + 800
+    while process.poll() is None and not (newest.exists() and newest.stat().st_mtime_ns > before):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+@times(3, 20)
 def test_trainings(kills: int, tmp_path: Path) -> None:
+    """Killed anywhere, and started again, a training ends in the very weights of one that ran through."""
     rng, run, recipe = random.Random(1), tmp_path / "run", tmp_path / "tiny.json"
     finished(command("convert", "synthetic", "--persons", 40, "--out", tmp_path / "data"))
     recipe.write_text(json.dumps(RECIPE))
-    train = command("train", recipe, "--data", tmp_path / "data", "--out", run)
-    uninterrupted = command("train", recipe, "--data", tmp_path / "data", "--out", tmp_path / "other")
-    whole = finished(uninterrupted)
+    steps = f"training.steps_per_epoch={10 * kills}"
+    arguments = ("train", recipe, "--data", tmp_path / "data", "--set", steps, "--out")
+    train = command(*arguments, run)
+    beside = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    uninterrupted = subprocess.Popen(command(*arguments, tmp_path / "other"), **beside)
+
+    process = saving(train, run)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=400)[1]
+    assert process.returncode == 75, said
+    assert "stopped by SIGTERM in epoch 1, after step" in said and "the same command goes on" in said
+    killed = 0
     for _ in range(kills):
-        if not killed_after(train, rng.uniform(0.2, 1.1) * whole):
-            break
+        process = saving(train, run)
+        time.sleep(rng.uniform(0, 0.3))
+        killed += process.poll() is None
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert killed == kills, "the training was too short for so many"
     finished(train)
+    assert uninterrupted.wait(timeout=400) == 0
+
     rows, others = training.read_log(run), training.read_log(tmp_path / "other")
-    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
-    for row, other in zip(rows, others, strict=True):
-        assert float(row["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
-    a, b = (saved_model.load(folder / "last.keras")[0] for folder in (run, tmp_path / "other"))
-    crops = rng.randbytes(32 * 32 * 3)
-    crop = np.frombuffer(crops, np.uint8).reshape(1, 32, 32, 3)
-    np.testing.assert_allclose(a(crop)["regression"], b(crop)["regression"], atol=1e-3)
+    assert [int(row["epoch"]) for row in rows] == [0, 1]
+    for row in (*rows, *others):
+        assert 0 <= float(row.pop("input_waits")) <= 100
+    assert rows == others
+    for name in (saved_model.BEST, saved_model.LAST):
+        a, b = (saved_model.load(folder / name)[0] for folder in (run, tmp_path / "other"))
+        for mine, its in zip(a.weights, b.weights, strict=True):
+            np.testing.assert_array_equal(mine, its)
+    assert not [p for p in run.rglob("*") if "partial" in p.name or "temp" in p.name]
 
 
 @times(1, 5)
 def test_exports(kills: int, tmp_path: Path) -> None:
-    rng, out, config = random.Random(2), tmp_path / "out", ModelConfig(1, 4, (32, 32), depth=2, scales=(1, 2))
+    rng, out, config = random.Random(2), tmp_path / "out", ModelConfig(1, 4, (32, 32), depth=1, scales=(1,))
     facts = saved_model.Facts(MPII16, "pckh", RunConfig(model=config))
     saved_model.save(build_model(config, 16), tmp_path / "best.keras", facts)
     export = command("export", tmp_path / "best.keras", "--out", out, "--format", "savedmodel", "onnx")

@@ -16,7 +16,7 @@ from tfrecords_tools.custom_person import person_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-data.md"
 # so small that it trains in seconds; everything else is as on the page
-TINY = "model.preset=tiny model.channels=8 model.input_size=[64,64] model.depth=2 model.scales=[1,2]"
+TINY = "model.preset=tiny model.channels=4 model.input_size=[64,64] model.depth=1 model.scales=[1]"
 SHORT = f"{TINY} training.epochs=1 training.batch_size=2"
 
 
