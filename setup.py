@@ -41,8 +41,9 @@ setup(
     install_requires=requirements(),
     extras_require={
         "bench": ["torch>=2.6"],
+        "frame": ["pandas>=2"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8", "selenium>=4.20"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "pandas>=2", "ruff>=0.8", "selenium>=4.20"],
     },
     entry_points={"console_scripts": ["mspose=keras_mspose.cli:main"]},
 )

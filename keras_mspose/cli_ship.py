@@ -19,11 +19,45 @@ def add_commands(add: Add) -> None:
         "mspose predict lsp14-small photo.jpg --out poses",
         _predict,
     )
-    predict.add_argument("model", type=Path, help="run folder, .keras file, or lsp14-small")
-    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="photographs, or folders of them")
-    predict.add_argument("--out", type=Path, required=True, help="folder for keypoints.json and the drawn pictures")
-    predict.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: the whole image)")
-    predict.add_argument("--skip-bad", action="store_true", help="leave out unreadable files, counted and named")
+    predict.add_argument(
+        "model",
+        type=Path,
+        help="run folder, .keras file, lsp14-small, exported folder, SavedModel, .tflite or .onnx file",
+    )
+    predict.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="photographs, folders of them, patterns such as 'a/**/*.jpg', videos, or the number of a webcam",
+    )
+    predict.add_argument("--out", type=Path, required=True, help="folder for keypoints and what is drawn")
+    where = predict.add_mutually_exclusive_group()
+    where.add_argument(
+        "--box",
+        help="about the person, CX,CY,SIDE or X,Y,WIDTH,HEIGHT in pixels (default: the whole image, and closer)",
+    )
+    where.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="JSON",
+        help="{name: [[x, y, width, height], ...]}, or COCO annotations or results",
+    )
+    where.add_argument("--detector", metavar="NAME", help="where the persons are: hog, or MODULE:FUNCTION of yours")
+    predict.add_argument("--looks", type=int, help="passes over each person (default: 1 in a box, 3 without)")
+    predict.add_argument("--flip", action="store_true", help="average with the mirrored crop, at twice the time")
+    predict.add_argument(
+        "--pictures",
+        choices=("png", "jpg", "none"),
+        default="png",
+        help="drawn photographs (default png); none: no video",
+    )
+    predict.add_argument("--no-smoothing", action="store_true", help="of a video's keypoints")
+    predict.add_argument("--frames", type=int, help="of each video and webcam, at most")
+    predict.add_argument("--strict", action="store_true", help="stop at the first file that cannot be read")
+    predict.add_argument("--workers", type=int, help="threads (default: as many as there are cores)")
+    predict.add_argument(
+        "--overwrite", action="store_true", help="begin anew over another command's unfinished results"
+    )
 
     export = add(
         "export",
@@ -85,13 +119,24 @@ def add_commands(add: Add) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from keras_mspose.saved_model import find
+    from keras_mspose.prediction_run import predict_files
 
-    find(options.model)
-    load_tensorflow()
-    from keras_mspose import prediction_run
-
-    prediction_run.predict_files(options.model, options.images, options.out, box=options.box, skip_bad=options.skip_bad)
+    predict_files(
+        options.model,
+        options.images,
+        options.out,
+        box=options.box,
+        boxes=options.boxes,
+        detector=options.detector,
+        looks=options.looks,
+        flip=options.flip,
+        smooth=not options.no_smoothing,
+        pictures=options.pictures,
+        frames=options.frames,
+        strict=options.strict,
+        workers=options.workers,
+        overwrite=options.overwrite,
+    )
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -36,16 +36,20 @@ class Photograph:
 
     Args:
         data: a file of one of `image_files.FORMATS`. Turned as its EXIF orientation says.
+        name: of the file, for messages.
 
     Attributes:
         size: (width, height) in pixels, upright.
+        name: as given.
 
     Raises:
         NotAnImage, TooManyPixels: seen by its header alone, before anything is decoded.
     """
 
-    def __init__(self, data: bytes):
-        self._data = data
+    def __init__(self, data: bytes, name: str | None = None):
+        self.name, self._data = name, data
+        if not data:
+            raise NotAnImage(self.named("an empty file"))
         try:
             with open_image(io.BytesIO(data)) as image:
                 width, height = image.size
@@ -53,11 +57,27 @@ class Photograph:
                 # A reduced photograph that is then turned would have its half-filled blocks on the other side.
                 self._reducible = image.format in ("JPEG", "MPO") and turned == 1
         except TooLarge as error:
-            raise TooManyPixels(str(error)) from error
+            raise TooManyPixels(self.named(str(error))) from error
         except Exception as error:  # Pillow's readers raise types of many kinds
-            raise NotAnImage(f"not an image; expected {', '.join(FORMATS)}") from error
+            raise NotAnImage(self.named(f"not an image; expected {', '.join(FORMATS)}")) from error
         self.size: tuple[int, int] = (height, width) if turned in (5, 6, 7, 8) else (width, height)
         self._decoded: dict[int, np.ndarray] = {}
+
+    @classmethod
+    def of_pixels(cls, pixels: np.ndarray) -> Photograph:
+        """A photograph that is decoded: (H, W, 3) uint8 RGB, upright. Shrunk crops average all of its pixels."""
+        photograph = cls.__new__(cls)
+        photograph.name, photograph.size = None, (pixels.shape[1], pixels.shape[0])
+        photograph._data, photograph._reducible, photograph._decoded = b"", False, {1: pixels}
+        return photograph
+
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright, at full size; kept until `forget`.
+
+        Raises:
+            Damaged: the photograph cannot be decoded to its end.
+        """
+        return self._pixels(1)
 
     def crop(self, box: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
         """Cut out what a square box shows.
@@ -85,7 +105,12 @@ class Photograph:
 
     def forget(self) -> None:
         """Drop what was decoded; a further crop decodes anew."""
-        self._decoded.clear()
+        if self._data:
+            self._decoded.clear()
+
+    def named(self, reason: str) -> str:
+        """A reason, behind the file's name where there is one."""
+        return f"{self.name}: {reason}" if self.name else reason
 
     def _pixels(self, ratio: int) -> np.ndarray:
         """(ceil(H / ratio), ceil(W / ratio), 3) uint8, decoded once."""
@@ -95,13 +120,23 @@ class Photograph:
                     if ratio > 1:  # libjpeg's own reduction, to the nearest ratio that is no smaller than asked for
                         image.draft("RGB", tuple(max(side // ratio, 1) for side in image.size))
                     upright = image if self._reducible else ImageOps.exif_transpose(image)
-                    self._decoded[ratio] = np.asarray(_as_rgb(upright))
+                    self._decoded[ratio] = np.asarray(as_rgb(upright))
             except Exception as error:
-                raise Damaged(f"not a whole image ({_words(error)})") from error
+                raise Damaged(self.named(f"not a whole image ({_words(error)})")) from error
         return self._decoded[ratio]
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as 8 bits of red, green and blue; what is transparent shows the colours that are stored under it.
+
+    Raises:
+        ValueError: floating-point pixels, whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        grey = np.asarray(image)
+        image = Image.fromarray((np.clip(grey, 0, 65535) >> 8).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

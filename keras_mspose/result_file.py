@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_mspose.errors import MsposeError
+from keras_mspose.errors import MsposeError, NotWritten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +35,21 @@ def write_text(path: Path, text: str) -> None:
     _write_beside(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text` does."""
+    _write_beside(path, lambda partial: partial.write_bytes(content))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines as they come, as `write_text` does."""
+
+    def write(partial: Path) -> None:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in lines)
+
+    _write_beside(path, write)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, as `write_text` does. NaN and infinity, which JSON does not have, become null."""
     plain = json.loads(json.dumps(content), parse_constant=lambda _: None)
@@ -53,6 +68,6 @@ def _write_beside(path: Path, write: Callable[[Path], Any]) -> None:
         write(partial)
         os.replace(partial, path)
     except OSError as error:
-        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
+        raise NotWritten(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         partial.unlink(missing_ok=True)

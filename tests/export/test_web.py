@@ -23,7 +23,7 @@ from export.run import export_run
 from keras_mspose import geometry
 from keras_mspose.crops import Photograph
 from keras_mspose.errors import MsposeError
-from keras_mspose.prediction import Predictor
+from keras_mspose.pose_estimator import PoseEstimator
 from keras_mspose.skeleton import LSP14
 from keras_mspose.visualization import SIDES
 from tfrecords_tools.synthetic import make_person
@@ -101,17 +101,17 @@ def positions(pose: dict) -> np.ndarray:
 
 @pytest.mark.slow
 def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) -> None:
-    predictor = Predictor(NAME)
+    estimator = PoseEstimator.load(NAME)
     for path in photographs:
-        pose, expected = given(browser, path), predictor.predict(path)
+        pose, (expected,) = given(browser, path), estimator.predict(path)
         assert (pose["width"], pose["height"]) == expected.size
-        apart = np.linalg.norm(positions(pose)[:, :2] - expected.keypoints[:, :2], axis=1)
+        apart = np.linalg.norm(positions(pose)[:, :2] - expected.keypoints, axis=1)
         assert apart.max() < 0.5, (path.name, apart)
-        np.testing.assert_allclose(positions(pose)[:, 2], expected.keypoints[:, 2], atol=0.01)
+        np.testing.assert_allclose(positions(pose)[:, 2], expected.scores, atol=0.01)
         assert float(browser.find_element("id", "total").text) > 0
         drawn = Image.open(io.BytesIO(browser.find_element("id", "view").screenshot_as_png)).convert("RGB")
-        best = int(expected.keypoints[:, 2].argmax())  # the others are fainter, as the network is less sure of them
-        (x, y), (width, height) = expected.keypoints[best, :2], expected.size
+        best = int(expected.scores.argmax())  # the others are fainter, as the network is less sure of them
+        (x, y), (width, height) = expected.keypoints[best], expected.size
         scale = min(drawn.width / width, drawn.height / height)
         left, top = (drawn.width - scale * width) / 2, (drawn.height - scale * height) / 2
         seen = np.array(drawn.getpixel((round(left + scale * (x + 0.5)), round(top + scale * (y + 0.5)))))
@@ -129,8 +129,8 @@ def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) 
     pose = browser.execute_script("return window.pose")
     x, y, side = pose["box"]
     assert 20 < side < 600 and browser.find_element("id", "looks").text == "1"
-    expected = predictor.predict(photographs[-1], (x, y, side)).keypoints
-    assert np.linalg.norm(positions(pose)[:, :2] - expected[:, :2], axis=1).max() < 0.5
+    expected = estimator.predict(photographs[-1], (x, y, side))[0].keypoints
+    assert np.linalg.norm(positions(pose)[:, :2] - expected, axis=1).max() < 0.5
     browser.find_element("id", "whole").click()
 
 
@@ -138,11 +138,11 @@ def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) 
 @pytest.mark.data
 def test_real_photographs(browser: Any, real_data: Path) -> None:
     """Two places of a heatmap may be equal but for rounding; then the next look goes elsewhere. That is rare."""
-    predictor = Predictor(NAME)
+    estimator = PoseEstimator.load(NAME)
     paths = [real_data / f"lspet/images/im{number:05d}.jpg" for number in range(7249, 7261)]
     apart = np.array(
         [
-            np.linalg.norm(positions(given(browser, path))[:, :2] - predictor.predict(path).keypoints[:, :2], axis=1)
+            np.linalg.norm(positions(given(browser, path))[:, :2] - estimator.predict(path)[0].keypoints, axis=1)
             for path in paths
         ]
     )

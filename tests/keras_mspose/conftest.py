@@ -1,8 +1,8 @@
-"""What tests of keras_mspose share: one small network, and photographs whose keypoints are painted on them."""
+"""What tests of keras_mspose share: small networks, and photographs whose keypoints are painted on them."""
 
 import colorsys
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_mspose.config import ModelConfig
+from keras_mspose import saved_model
+from keras_mspose.config import ModelConfig, from_dict
 from keras_mspose.model import build_model
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
@@ -47,6 +48,45 @@ def tiny_model(tiny_config: ModelConfig) -> keras.Model:
     """The training network of `tiny_config` for 16 keypoints. Shared: tests leave its weights alone."""
     keras.utils.set_random_seed(0)
     return build_model(tiny_config, 16)
+
+
+@pytest.fixture(scope="session")
+def spot_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose "network" answers for keypoint k where a picture is brightest in a mixture of colours of its own."""
+    said = {"stacks": 1, "channels": 8, "input_size": [64, 64], "depth": 2, "scales": [1], "regression": False}
+    config = from_dict({"model": said, "data": {"box": "image"}}, "looks")
+    crop = keras.Input((64, 64, 3), dtype="uint8", name="crop")
+    x = keras.layers.Rescaling(1 / 255)(crop)
+    x = keras.layers.Conv2D(3, 4, 4, "same", use_bias=False, name="mean")(x)  # of 4 x 4 pixels, each colour its own
+    maps = keras.layers.Conv2D(14, 1, use_bias=False, name="stack1_gt1")(x)
+    model = keras.Model(crop, {"stack1_gt1": maps})
+    model.get_layer("mean").set_weights([np.tile(np.eye(3) / 16, (4, 4, 1, 1))])
+    model.layers[-1].set_weights([np.random.default_rng(3).uniform(0.1, 1, (1, 1, 3, 14))])
+    folder = tmp_path_factory.mktemp("run")
+    saved_model.save(model, folder / "best.keras", saved_model.Facts(LSP14, "pck", config))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spot_export(spot_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network, exported to SavedModel, TFLite and ONNX."""
+    from export.run import export_run
+
+    out = tmp_path_factory.mktemp("exports") / "spot"
+    export_run(spot_run, out, ["savedmodel", "tflite", "onnx"], precisions=["float32"], name="spot")
+    return out
+
+
+@pytest.fixture(scope="session")
+def spot() -> Callable[..., np.ndarray]:
+    """Draws a white spot at x, y on black: (H, W, 3) uint8 of a size (W, H)."""
+
+    def draw(x: float, y: float, size: tuple[int, int]) -> np.ndarray:
+        down, across = np.mgrid[: size[1], : size[0]]
+        white = np.exp(-((across - x) ** 2 + (down - y) ** 2) / (2 * 9.0**2))
+        return np.repeat(np.round(255 * white[..., None]), 3, axis=-1).astype(np.uint8)
+
+    return draw
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,11 @@ import tensorflow as tf
 from PIL import Image
 from rich.console import Console
 
-from keras_mspose import pipeline, prediction, records, saved_model
+from keras_mspose import pipeline, records, saved_model
 from keras_mspose.config import ModelConfig, RunConfig, load_recipe
 from keras_mspose.errors import MsposeError
 from keras_mspose.model import build_model
+from keras_mspose.pose_estimator import opened
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14
 from tfrecords_tools import inspection, skeleton_file, verification, writer
@@ -96,7 +97,7 @@ def test_photographs_to_predict(
     for turn in range(len(images) + count):
         data = damage.bytes(damage.rng.choice(images)) if turn >= len(images) else images[turn]
         file.write_bytes(data)
-        found.append(refused_or_read(lambda: prediction.read_photograph(file), data[:100]))
+        found.append(refused_or_read(lambda: opened(file).pixels(), data[:100]))
     assert all(found[: len(images)]) and not all(found)
 
 
@@ -139,9 +140,9 @@ def test_photographs_that_declare_too_much(kind: str, tmp_path: Path, refused_or
     assert len(data) < 1 << 20
     file = tmp_path / "p.jpg"
     file.write_bytes(data)
-    assert not refused_or_read(lambda: prediction.read_photograph(file), kind)
-    with pytest.raises(MsposeError, match=r"p\.jpg: not a whole image \(.*more than 80 megapixels"):
-        prediction.read_photograph(file)
+    assert not refused_or_read(lambda: opened(file).pixels(), kind)
+    with pytest.raises(MsposeError, match=r"p\.jpg: .*more than 80 megapixels"):
+        opened(file).pixels()
     bad = ("train", person(0, file.read_bytes()))
     assert not refused_or_read(lambda: write(iter([bad]), tmp_path / "r"), kind)
     with pytest.raises(MsposeError, match=r"0\.jpg: broken image .*more than 80 megapixels"):

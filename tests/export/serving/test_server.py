@@ -23,7 +23,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mspose import cli, geometry, resample
-from keras_mspose.prediction import Predictor
+from keras_mspose.pose_estimator import PoseEstimator
 
 pytestmark = pytest.mark.slow
 NAME, CLIENTS, MB = "lsp14-small", 32, 1 << 20
@@ -57,21 +57,21 @@ def get(address: str) -> bytes:
         return answer.read()
 
 
-def keras_answer(predictor: Predictor, data: bytes, box: np.ndarray) -> np.ndarray:
+def keras_answer(estimator: PoseEstimator, data: bytes, box: np.ndarray) -> np.ndarray:
     """Keypoints (K, 3) in photograph pixels, by TensorFlow's crop and Keras's network."""
-    size = predictor.facts.config.model.input_size
+    size = estimator.network.input_size
     matrix = geometry.crop_transform(box[:2], box[2], size)
     if data.startswith(b"\x89PNG"):
         crop = resample.crop_from_pixels(tf.io.decode_png(data, channels=3).numpy(), matrix, size)
     else:
         crop = resample.crop_from_jpeg(tf.constant(data), tf.constant(matrix, tf.float32), size)
-    found = predictor._forward(crop[None])[0].numpy()
+    found = estimator.keypoints(crop[None].numpy())[0]
     found[:, :2] = geometry.apply(geometry.invert(matrix), found[:, :2])
     return found
 
 
 def test_it_answers_as_keras_does(server: Running, photographs: list[bytes], asks: Asks) -> None:
-    predictor = Predictor(NAME)
+    estimator = PoseEstimator.load(NAME)
     instances, expected = [], []
     for data in photographs:
         height, width = tf.io.decode_image(data).shape[:2]
@@ -80,8 +80,8 @@ def test_it_answers_as_keras_does(server: Running, photographs: list[bytes], ask
         instances += [json.loads(asks(data, **more))["instances"][0] for more in ({"boxes": box.tolist()}, {})]
         looked = first
         for _ in range(2):
-            looked = geometry.narrowed_box(keras_answer(predictor, data, looked), first)
-        expected += [keras_answer(predictor, data, box), keras_answer(predictor, data, looked)]
+            looked = geometry.narrowed_box(keras_answer(estimator, data, looked), first)
+        expected += [keras_answer(estimator, data, box), keras_answer(estimator, data, looked)]
     status, said = post(server.predict, json.dumps({"instances": instances}).encode())
     assert status == 200
     found = np.array(said["predictions"])
@@ -94,7 +94,7 @@ def test_it_answers_as_keras_does(server: Running, photographs: list[bytes], ask
 
 def test_crops_and_what_the_model_says_of_itself(server: Running, drawn: np.ndarray) -> None:
     status, said = post(server.predict, json.dumps({"signature_name": "crops", "instances": drawn.tolist()}).encode())
-    expected = Predictor(NAME)._forward(drawn).numpy()
+    expected = PoseEstimator.load(NAME).keypoints(drawn)
     assert status == 200 and np.shape(said["predictions"][0]["heatmaps"]) == (32, 32, 14)
     found = [one["keypoints"] for one in said["predictions"]]
     np.testing.assert_allclose(found, expected, atol=0.01)

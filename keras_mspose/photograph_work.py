@@ -1,0 +1,86 @@
+"""What `mspose predict` does with one photograph: read, find, draw, write. Threads do several at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from keras_mspose.crops import Photograph
+from keras_mspose.detectors import Detector
+from keras_mspose.person_boxes import BoxFile
+from keras_mspose.pose import Pose
+from keras_mspose.pose_estimator import PoseEstimator, opened
+from keras_mspose.result_file import write_bytes
+
+PICTURES = ("png", "jpg", "none")
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is asked for, of every photograph and video alike.
+
+    Attributes:
+        box: a rectangle (4,) or square (3,), see `person_boxes`; None: see `boxes`.
+        boxes: of each photograph; one without an entry has no person. None: see `detector`.
+        detector: where the persons are. None: one person, from the whole photograph.
+        looks, flip: see `PoseEstimator.predict`.
+        pictures: `png` or `jpg`, form of the drawn photographs; with `none` nothing is drawn.
+    """
+
+    box: tuple[float, ...] | None = None
+    boxes: BoxFile | None = None
+    detector: Detector | None = None
+    looks: int | None = None
+    flip: bool = False
+    pictures: str = "png"
+
+
+def find(estimator: PoseEstimator, photograph: Photograph, path: Path, choices: Choices) -> list[Pose]:
+    """The persons of a photograph.
+
+    Raises:
+        MsposeError: it cannot be decoded to its end, or a box is no good.
+    """
+    boxes: Any = choices.box
+    if choices.boxes is not None:
+        boxes = choices.boxes.of(path) or np.zeros((0, 4))
+    return estimator.predict(photograph, boxes, looks=choices.looks, flip=choices.flip, detector=choices.detector)
+
+
+def draw(photograph: Photograph, poses: list[Pose]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB with all persons drawn."""
+    image = photograph.pixels()
+    for pose in poses:
+        image = pose.draw(image)
+    return image
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    """Write a drawn photograph as its suffix says, PNG or JPEG, beside its name first."""
+    how = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
+    _, encoded = cv2.imencode(path.suffix, image[..., ::-1], how)
+    write_bytes(path, encoded.tobytes())
+
+
+def done(estimator: PoseEstimator, path: Path, picture: Path | None, choices: Choices) -> list[dict[str, Any]]:
+    """All stages of one photograph.
+
+    Args:
+        picture: where to write what is drawn, None where nothing is.
+
+    Returns:
+        Its poses, as `Pose.to_dict` has them.
+
+    Raises:
+        MsposeError: the file cannot be read, or the picture not be written.
+    """
+    photograph = opened(path)
+    poses = find(estimator, photograph, path, choices)
+    if picture is not None:
+        write(picture, draw(photograph, poses))
+    return [pose.to_dict() for pose in poses]
