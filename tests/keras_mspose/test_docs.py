@@ -2,9 +2,9 @@
 links lead somewhere, and what is computed by hand is what the code computes.
 
 Commands are run over one tiny network that nobody trained, on painted dots. Those that need a download, train for
-hours, listen, or have tests of their own (`convert`, `doctor`, `info`, `export`, `verify`, `serve`, `app`, `submit`, `ablate`, `demo`) are
-checked against the parser instead, so that an option that is renamed fails here. docs/own-data.md is run whole by
-tests/tfrecords_tools/test_own_data_page.py.
+hours, listen, or have tests of their own (`convert`, `doctor`, `info`, `export`, `verify`, `serve`, `app`, `submit`,
+`ablate`, `demo`) are checked against the parser instead, so that an option that is renamed fails here.
+docs/own-data.md is run whole by tests/tfrecords_tools/test_own_data_page.py.
 """
 
 from __future__ import annotations
