@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_mspose import geometry, saved_model, strips
+from keras_mspose import geometry, person_boxes, saved_model, strips
 from keras_mspose import heatmaps as codec
 from keras_mspose.crops import Photograph
 from keras_mspose.model import answer_name, head_stride
 
-Box = tuple[float, float, float]
+Box = tuple[float, ...]  # centre x, centre y, side; or x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Seen:
         answer: name of the head that is the network's answer.
     """
 
-    box: Box
+    box: tuple[float, float, float]
     heatmaps: dict[str, np.ndarray]
     keypoints: dict[str, np.ndarray]
     answer: str
@@ -57,17 +57,20 @@ class AllHeads:
 
         Args:
             photograph: upright.
-            box: (centre x, centre y, side) about the person in photograph pixels; the whole photograph where None.
+            box: about the person in photograph pixels, as `person_boxes.squares` takes it; the whole photograph where
+                None.
             looks: passes, each after the first over a box about what the one before it found; by default as
                 `mspose predict`: 3 without a box, 1 with one.
 
         Raises:
             Damaged: the photograph cannot be decoded to its end.
+            MsposeError: a box without a size, or outside of the photograph.
         """
         if box is None:
             center, side = geometry.image_box(*np.float32(photograph.size))
-            box, looks = (*center.tolist(), float(side)), looks or geometry.LOOKS
-        first = np.float32(box)
+            first, looks = np.float32([*center, side]), looks or geometry.LOOKS
+        else:
+            first = person_boxes.squares(box, photograph.size)[0]
         seen = self._look(photograph, first)
         for _ in range((looks or 1) - 1):
             seen = self._look(photograph, np.float32(geometry.narrowed_box(seen.keypoints[self._answer], first)))

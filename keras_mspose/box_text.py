@@ -1,24 +1,22 @@
-"""A person box as it is typed: CX,CY,SIDE."""
+"""A person box as it is typed."""
 
 from __future__ import annotations
-
-import math
 
 from keras_mspose.errors import MsposeError
 
 
-def parse_box(text: str | None) -> tuple[float, float, float] | None:
-    """Centre x, centre y and side in photograph pixels; None where there is no text.
+def parse_box(text: str | None) -> tuple[float, ...] | None:
+    """The numbers of CX,CY,SIDE or of X,Y,WIDTH,HEIGHT, for `person_boxes.squares`; None where there is no text.
 
     Raises:
-        MsposeError: not three finite numbers, or a side that is not above 0.
+        MsposeError: not three or four numbers.
     """
     if text is None:
         return None
     try:
-        x, y, side = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise MsposeError(f"box {text!r:.60}: expected CX,CY,SIDE in pixels, for example 320,240,400") from error
-    if not (math.isfinite(x) and math.isfinite(y) and 0 < side < math.inf):
-        raise MsposeError(f"box {text!r:.60}: expected three numbers, the side above 0")
-    return x, y, side
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (3, 4):
+        raise MsposeError(f"box {text!r:.60}: expected CX,CY,SIDE or X,Y,WIDTH,HEIGHT in pixels, such as 320,240,400")
+    return numbers

@@ -28,7 +28,7 @@ def add_commands(add: Add) -> None:
         metavar="MODEL",
         help="another network, to compare the answers on the same photographs; may be given again",
     )
-    show.add_argument("--box", help="square about the person as CX,CY,SIDE in pixels (default: looks for it)")
+    show.add_argument("--box", help="CX,CY,SIDE or X,Y,WIDTH,HEIGHT about the person, in pixels (default: looks)")
     show.add_argument("--keypoint", metavar="NAME", help="show this keypoint's heatmaps alone")
     show.add_argument("--threshold", type=float, default=0.0, help="draw what scores above it alone (default 0)")
 

@@ -183,9 +183,8 @@ def draw_cards(
             tiles.append((visualization.draw_pose(crop, moved, data.skeleton, person_size=PHOTO), name))
         maps = model(own[place][0][None], training=False)
         for name in shown:
-            when = (
-                "after regression" if name != before else "before regression" if len(shown) > 1 else strips.label(name)
-            )
+            alone = "" if len(shown) == 1 else "before regression"
+            when = alone if name == before else "after regression"
             tiles.append((visualization.heatmap_overlay(crop, maps[name][0].numpy()), f"heatmaps {when}"))
         cards[place] = contact_sheet(tiles, len(tiles))
     return cards

@@ -10,6 +10,7 @@ from keras_mspose import geometry, strips, visualization
 from keras_mspose.all_heads import AllHeads, Box, Seen
 from keras_mspose.crops import Photograph
 from keras_mspose.errors import MsposeError
+from keras_mspose.image_files import read_file
 from keras_mspose.result_file import check_writable
 from keras_mspose.skeleton import Skeleton
 from keras_mspose.tiles import Tile, grid
@@ -49,7 +50,7 @@ def show(
     if keypoint is not None and len(models) > 1:
         raise MsposeError("--keypoint is of one network's heatmaps; networks are compared by their answers")
     networks = [AllHeads(model) for model in models]
-    read = [(file, open_photograph(file)) for file in photographs]
+    read = [(file, Photograph(read_file(file), str(file))) for file in photographs]
     if len(networks) > 1:
         names = _names(models)
         rows = [_beside(networks, names, photograph, file.name, box, threshold) for file, photograph in read]
@@ -61,20 +62,6 @@ def show(
     visualization.save_png(out, np.concatenate([top, picture], axis=0))
     print(out)
     return out
-
-
-def open_photograph(path: Path) -> Photograph:
-    """Read a photograph's file.
-
-    Raises:
-        MsposeError: missing, a folder, or not an image.
-    """
-    try:
-        return Photograph(path.read_bytes())
-    except OSError as error:
-        raise MsposeError(f"{path}: cannot be read ({error.strerror})") from error
-    except MsposeError as error:
-        raise MsposeError(f"{path}: {error}") from error
 
 
 def _strip(

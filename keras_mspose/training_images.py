@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mspose import heatmaps, pipeline, visualization
+from keras_mspose import heatmaps, pipeline, strips, visualization
 from keras_mspose.averaging import Average
 from keras_mspose.config import RunConfig
 from keras_mspose.model import REGRESSION, answer_name, head_stack, head_stride
 from keras_mspose.records import RecordSet
+from keras_mspose.tiles import contact_sheet
 
 PERSONS = 4
 
@@ -36,6 +37,7 @@ class TrainingImages(keras.callbacks.Callback):
         size, split = config.model.input_size, config.data.val_split
         batches = pipeline.evaluation_batches(data, split, size, config.data.box, PERSONS, persons=PERSONS)
         self.crops = next(iter(batches))["crop"].numpy()
+        self.larger = max(1, 224 // size[1])  # so that a strip's captions have room
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if (epoch + 1) % self.every:
@@ -47,12 +49,14 @@ class TrainingImages(keras.callbacks.Callback):
         last = max(head_stack(name) for name in supervised)
         heads = dict.fromkeys([answer, *(name for name in supervised if head_stack(name) == last)])
         points = heatmaps.decode(found[answer].numpy(), head_stride(answer), self.sigma)
-        poses, strips = [], []
+        poses, rows = [], []
         for number, crop in enumerate(self.crops):
             poses.append((visualization.draw_pose(crop, points[number], self.skeleton), f"{number + 1}"))
             maps = {name: found[name][number].numpy() for name in heads}
-            strips.append((visualization.scale_strip(crop, maps), f"{number + 1}"))
-        pictures = {"predictions": (poses, len(poses)), "heatmaps": (strips, 1)}
+            larger = crop.repeat(self.larger, axis=0).repeat(self.larger, axis=1)
+            keypoints = strips.read(maps, crop.shape[:2], larger.shape[:2], self.sigma)
+            rows.append((strips.strip(larger, maps, keypoints, self.skeleton), f"{number + 1}"))
+        pictures = {"predictions": (poses, len(poses)), "heatmaps": (rows, 1)}
         with tf.summary.create_file_writer(self.folder).as_default(step=epoch):
             for name, (tiles, columns) in pictures.items():
-                tf.summary.image(name, visualization.contact_sheet(tiles, columns)[np.newaxis])
+                tf.summary.image(name, contact_sheet(tiles, columns)[np.newaxis])

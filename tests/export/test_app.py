@@ -71,7 +71,7 @@ def test_bad_files_and_boxes_are_said(address: tuple[str, int], photograph: Path
         (jpeg[: len(jpeg) // 2], "", 422, "not a whole image"),
         (bomb.getvalue(), "", 413, "9000 x 9000 pixels, more than 80 megapixels"),
         (data, "?box=1,2", 400, "expected CX,CY,SIDE"),
-        (data, "?box=900,2,50", 400, "does not fit a photograph of 200 x 200"),
+        (data, "?box=900,2,50", 400, "lies outside of the photograph, 200 x 200"),
         (data + bytes(1 << 20), "", 413, "larger than 1 MB"),
     ):
         found, answer = asked(address, body, query)

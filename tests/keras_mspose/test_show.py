@@ -76,8 +76,9 @@ def test_the_commands(networks: list[Path], photograph: Path, tmp_path: Path, ca
         (["--keypoint", "nose"], "lsp14 has no keypoint 'nose'; it has right_ankle"),
         (["--keypoint", "neck", "--beside", second], "--keypoint is of one network"),
         (["--box", "1,2"], "expected CX,CY,SIDE"),
-        (["--box", "1,2,nan"], "the side above 0"),
-        ([str(tmp_path / "none.jpg")], "none.jpg: cannot be read (No such file"),
+        (["--box", "1,2,nan"], "expected pixels"),
+        (["--box", "900,2,30"], "lies outside of the photograph"),
+        ([str(tmp_path / "none.jpg")], "none.jpg: no such file"),
         ([str(networks[0])], "best.keras: not an image"),
     ):
         assert cli.main(["show", first, str(photograph), *more, "--out", str(out)]) == 2
