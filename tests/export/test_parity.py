@@ -52,3 +52,18 @@ def test_a_peak_that_rounding_moves_is_counted_and_still_measured() -> None:
     assert verdict.good and verdict.flipped_peaks == 1
     both[0][KEYPOINTS][..., 0] += 0.02
     assert not parity.compare(*both, 1.0).good
+
+
+def test_a_maximum_that_rounding_doubles_after_decoding_is_no_fault() -> None:
+    maps = answer((19.5, 13.5))[HEATMAPS] * 0.5
+    maps[0, 3, 5, 0] = (
+        maps[0, 3, 4, 0] + 1e-5
+    )  # two neighbours that half precision cannot tell apart: the first is taken
+    maps[0, 2, 4, 0] += 0.1  # and seen from there the peak lies higher
+    expected = {HEATMAPS: maps, KEYPOINTS: codec.decode(maps, 4)}
+    rounded = maps.astype(np.float16).astype(np.float32)
+    assert np.abs(codec.decode(rounded, 4) - expected[KEYPOINTS]).max() > 0.1
+    found = {HEATMAPS: rounded, KEYPOINTS: expected[KEYPOINTS].copy()}
+    assert parity.compare(found, expected, 1.0, "float16").good
+    found[KEYPOINTS][..., 1] += 0.6
+    assert not parity.compare(found, expected, 1.0, "float16").good
