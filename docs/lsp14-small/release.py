@@ -20,14 +20,17 @@ import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
 from keras_mspose import saved_model  # noqa: E402
+from keras_mspose.model import build_model  # noqa: E402
 
 WEIGHTS = "model.weights.h5"  # Keras's name of the member
 WORTH = 4096  # bytes under which a data set's own index outweighs what deflating saves
 
 
 def round_kernels(path: Path, out: Path) -> None:
-    """Copy a network, its kernels rounded to half precision."""
-    model, facts = saved_model.load(path)
+    """Copy a network into one that computes in float32, its kernels rounded to half precision."""
+    trained, facts = saved_model.load(path)
+    model = build_model(facts.config.model, len(facts.skeleton))
+    model.set_weights(trained.get_weights())
     for weight in model.trainable_variables:
         if len(weight.shape) > 1:
             weight.assign(np.asarray(weight).astype(np.float16).astype(np.float32))
