@@ -79,7 +79,7 @@ def test_a_large_jpeg_is_decoded_small() -> None:
 def test_what_is_no_photograph_is_told_apart() -> None:
     whole = encoded(photograph(120, 80), "JPEG")
     for data in (b"", b"hello", whole[2:], b"%!PS-Adobe-3.0 EPSF-3.0\n"):
-        with pytest.raises(crops.NotAnImage, match="not an image|an empty file"):
+        with pytest.raises(crops.NotAnImage, match="not an image" if data else "an empty file"):
             Photograph(data)
     cut = Photograph(whole[: len(whole) // 2])
     with pytest.raises(crops.Damaged, match=r"not a whole image .*truncated"):
