@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from export.run import export_run
-from keras_mspose import saved_model, training
+from keras_mspose import keeper, run_log, saved_model, training
 from keras_mspose.config import RunConfig, from_dict
 
 pytestmark = pytest.mark.gpu
@@ -34,7 +34,7 @@ def _config(**more: object) -> RunConfig:
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_fit_learns_in_every_precision(dots, precision: str, tmp_path: Path) -> None:
     training.train(_config(precision=precision), dots.records, tmp_path / "run", devices=["GPU:0"])
-    first, second = training.read_log(tmp_path / "run")
+    first, second = run_log.read_log(tmp_path / "run")
     assert 0 < float(second["loss"]) < 0.9 * float(first["loss"])
     model, _ = saved_model.load(tmp_path / "run")
     maps = model(np.zeros((1, 64, 64, 3), np.uint8), training=False)
@@ -44,18 +44,18 @@ def test_fit_learns_in_every_precision(dots, precision: str, tmp_path: Path) -> 
 
 def test_a_stopped_run_goes_on(dots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     run = tmp_path / "run"
-    kept = training._Keeper.on_epoch_end
+    kept = keeper.Keeper.on_epoch_end
 
     def stop(self, epoch: int, logs: dict | None = None) -> None:
         kept(self, epoch, logs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._Keeper, "on_epoch_end", stop)
+        patch.setattr(keeper.Keeper, "on_epoch_end", stop)
         training.train(_config(), dots.records, run, devices=["GPU:0"])
     training.train(_config(), dots.records, run, devices=["GPU:0"])
     assert "resuming" in capsys.readouterr().out
-    assert [int(row["epoch"]) for row in training.read_log(run)] == [0, 1]
+    assert [int(row["epoch"]) for row in run_log.read_log(run)] == [0, 1]
 
 
 def test_what_a_gpu_trained_is_exported(dots, tmp_path: Path) -> None:
