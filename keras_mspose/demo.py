@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_mspose import saved_model
+from keras_mspose import run_log, saved_model
 from keras_mspose.demo_folder import RECIPE, DemoFolder
 from keras_mspose.records import INDEX_NAME, RecordSet
 from keras_mspose.report import render_page
@@ -75,7 +75,7 @@ def _train(folder: DemoFolder, data: RecordSet) -> None:
 
     epochs = folder.config.training.epochs
     with folder.stage("train", f"2/{STAGES}  training {RECIPE} for {epochs} epochs") as stage:
-        done = len(training.read_log(folder.run))
+        done = len(run_log.read_log(folder.run))
         if done >= epochs:
             stage["kept"] = True
             return
@@ -174,7 +174,7 @@ def _facts(folder: DemoFolder, data: RecordSet, model: keras.Model) -> dict:
                 "val_loss": float(row["val_loss"]),
                 "val_accuracy": float(row[key]),
             }
-            for row in training.read_log(folder.run)
+            for row in run_log.read_log(folder.run)
         ],
         "machine": {
             "system": platform.platform(terse=True),

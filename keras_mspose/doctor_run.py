@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_mspose import doctor, geometry, pipeline, saved_model, training, visualization
+from keras_mspose import doctor, geometry, pipeline, run_log, saved_model, training, visualization
 from keras_mspose.config import RunConfig
 from keras_mspose.doctor import Finding
 from keras_mspose.losses import HeatmapLoss
@@ -169,7 +169,7 @@ def _about_run(facts: Facts, model: keras.Model, seen: Seen, run: Path) -> Itera
     empty = _losses(losses, {name: tf.zeros((size, *model.output[name].shape[1:])) for name in moving}, targets)
     yield doctor.batch_norm_drift(sum(batch.values()), sum(moving.values()))
     yield doctor.heads_alive(batch, empty)
-    log = [float(row["loss"]) for row in training.read_log(run)] if run.is_dir() else []
+    log = [float(row["loss"]) for row in run_log.read_log(run)] if run.is_dir() else []
     if log:
         weights = training.loss_weights(model, facts.config) or {}
         yield doctor.learns(log, sum(weights.get(name, 1.0) * loss for name, loss in empty.items()))

@@ -19,6 +19,17 @@ DECODINGS = ("parabola", "quarter", "argmax")
 LOG_FLOOR = 1e-3  # neighbours below this share of the peak count as this share: noise, not shape
 
 
+def flip_mean(heatmaps: np.ndarray, mirrored: np.ndarray, flip_order: np.ndarray) -> np.ndarray:
+    """The flip test's mean.
+
+    Args:
+        heatmaps: (B, h, w, K) of crops.
+        mirrored: of the mirrored crops.
+        flip_order: (K,) `Skeleton.flip_order`.
+    """
+    return (heatmaps + mirrored[:, :, ::-1][..., flip_order]) / 2
+
+
 def render(keypoints: Any, size: tuple[int, int], stride: int, sigma: float = 1.0) -> Any:
     """Draw ground truth heatmaps.
 

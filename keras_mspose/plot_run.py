@@ -9,8 +9,8 @@ from pathlib import Path
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.result_file import check_writable, write_picture
+from keras_mspose.run_log import LOG
 
-LOG = "log.csv"
 METRICS = ("pckh", "pck_box", "pck")  # as they end the log's column names; the longer first
 PERCENT = 100.0
 

@@ -121,7 +121,7 @@ class PoseEstimator:
         maps = forward(crops)
         if flip:
             mirrored = forward(np.ascontiguousarray(crops[:, :, ::-1]))
-            maps = (maps + mirrored[:, :, ::-1][..., self.skeleton.flip_order]) / 2
+            maps = codec.flip_mean(maps, mirrored, self.skeleton.flip_order)
         return codec.decode(np.asarray(maps, np.float32), self.network.stride, self.network.sigma)
 
     def look(self, photographs: Sequence[Photograph], squares: Sequence[np.ndarray], *, flip: bool = False) -> Any:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_mspose import __version__, detectors, network, photograph_work, prediction_results, video_work
+from keras_mspose.box_text import parse_box
 from keras_mspose.errors import MsposeError, NotWritten
 from keras_mspose.person_boxes import BoxFile
 from keras_mspose.photograph_work import PICTURES, Choices
@@ -220,16 +221,9 @@ def _check_boxes(boxes: BoxFile, inputs: list[Input]) -> None:
 
 
 def _numbers(box: str | None) -> tuple[float, ...] | None:
-    if box is None:
-        return None
-    try:
-        numbers = tuple(float(part) for part in box.split(","))
-        if len(numbers) not in (3, 4) or not all(size > 0 for size in numbers[2:]):
-            raise ValueError
-    except ValueError as error:
-        raise MsposeError(
-            f"--box {box}: expected CX,CY,SIDE or X,Y,WIDTH,HEIGHT in pixels, for example 320,240,400"
-        ) from error
+    numbers = parse_box(box)
+    if numbers is not None and not all(size > 0 for size in numbers[2:]):
+        raise MsposeError(f"--box {box}: its size must be above 0")  # once, and not for every photograph
     return numbers
 
 

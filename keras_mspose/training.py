@@ -30,7 +30,6 @@ from keras_mspose.model import REGRESSION, answer_name, build_model, head_scale,
 from keras_mspose.optimizer import Adam
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
-from keras_mspose.run_log import read_log as read_log  # part of this room's interface
 from keras_mspose.saved_model import Facts
 from keras_mspose.schedule import WarmupDecay
 from keras_mspose.start_from import take_weights

@@ -49,7 +49,7 @@ class Network:
             return self._session.run([KEYPOINTS], {CROPS: crops})[0]
         both = np.concatenate([crops, crops[:, :, ::-1]])
         plain, mirrored = np.split(self._session.run([HEATMAPS], {CROPS: both})[0], 2)
-        mean = (plain + mirrored[:, :, ::-1][..., self._artefact.skeleton.flip_order]) / 2
+        mean = codec.flip_mean(plain, mirrored, self._artefact.skeleton.flip_order)
         return codec.decode(mean, self._artefact.stride, self._artefact.sigma)
 
     def answer(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

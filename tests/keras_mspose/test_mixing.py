@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import cli, mixing, pipeline, saved_model, training
+from keras_mspose import cli, mixing, pipeline, run_log, saved_model
 from keras_mspose.config import DataConfig, RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
@@ -183,7 +183,7 @@ def test_training_on_two_sets_from_the_command_line(sets: dict, tmp_path: Path, 
     folders = [part for name in ("mpii", "flic") for part in ("--data", str(sets[name].folder))]
     assert cli.main([*command, *folders]) == 0
     assert "mpii: 14 of lsp14's 14 keypoints; not used: pelvis, thorax" in capsys.readouterr().out
-    (row,) = training.read_log(run)
+    (row,) = run_log.read_log(run)
     assert np.isfinite(float(row["val_regression_pckh"]))
     written = json.loads((run / "config.json").read_text())
     assert written["data"] == ["mpii", "flic"]

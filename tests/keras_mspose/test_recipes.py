@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import cli, saved_model, training
+from keras_mspose import cli, run_log, saved_model
 from keras_mspose.config import PRESETS, load_recipe, recipe_names
 from keras_mspose.records import Person
 from keras_mspose.skeleton import FLIC11, LSP14, MPII16, Skeleton
@@ -55,7 +55,7 @@ def test_two_steps(recipe: str, tmp_path: Path) -> None:
     changes = ["training.epochs=1", "training.steps_per_epoch=2", "training.batch_size=2"]
     changes += [] if whole else ["model.stacks=1"]
     assert cli.main(["train", recipe, "--data", str(data), "--out", str(run), "--set", *changes]) == 0
-    (row,) = training.read_log(run)
+    (row,) = run_log.read_log(run)
     model, facts = saved_model.load(run)
     heads = model.output_names
     assert all(np.isfinite(float(row[f"{part}{head}_loss"])) for head in heads for part in ("", "val_"))

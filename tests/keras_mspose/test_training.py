@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_mspose import cli, pipeline, saved_model, training
+from keras_mspose import cli, pipeline, run_log, saved_model, training
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import Interrupted
@@ -87,7 +87,7 @@ def test_two_devices_train_as_one_does(records: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", DEVICES, str(recipe), str(records), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (training.read_log(tmp_path / name) for name in ("1", "2"))
+    one, two = (run_log.read_log(tmp_path / name) for name in ("1", "2"))
     assert len(one) == len(two) == 2
     for a, b in zip(one, two, strict=True):
         # Who fills up the last validation batch adds to the validation losses, though not to the accuracy.
@@ -170,11 +170,11 @@ def test_every_craft_at_once_up_to_a_loss_that_is_not_a_number(
         )
         with pytest.raises(Interrupted, match="stopped by SIGTERM in epoch 1, after step 6 of 6; saved in") as stop:
             training.train(config, data, out)
-    assert stop.value.code == 75 and not training.read_log(out)
+    assert stop.value.code == 75 and not run_log.read_log(out)
 
     with pytest.raises(MsposeError, match=r"epoch 2, step 4 of 6: the loss or the weights are not a number") as error:
         training.train(config, data, out)
-    (row,) = training.read_log(out)
+    (row,) = run_log.read_log(out)
     assert float(row["loss"]) == pytest.approx(losses[5], rel=1e-6)
     assert all(np.isfinite(float(value)) for value in row.values())
     newest = (out / "checkpoints" / "checkpoint").read_text().split('"')[1]

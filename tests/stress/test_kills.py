@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from keras_mspose import saved_model, training
+from keras_mspose import run_log, saved_model
 from keras_mspose.config import ModelConfig, RunConfig
 from keras_mspose.model import build_model
 from keras_mspose.skeleton import MPII16
@@ -136,7 +136,7 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
     finished(train)
     assert uninterrupted.wait(timeout=400) == 0
 
-    rows, others = training.read_log(run), training.read_log(tmp_path / "other")
+    rows, others = run_log.read_log(run), run_log.read_log(tmp_path / "other")
     assert [int(row["epoch"]) for row in rows] == [0, 1]
     for row in (*rows, *others):
         assert 0 <= float(row.pop("input_waits")) <= 100
