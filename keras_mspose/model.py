@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import keras
 from keras import layers
 
 from keras_mspose.config import ModelConfig
+from keras_mspose.heads import REGRESSION, head_scale, head_stack
 from keras_mspose.layers import STRIDE, convolution, head, hourglass, residual
-
-REGRESSION = "regression"
-_HEAD = re.compile(r"stack(\d+)_gt(\d+)")
 
 
 def build_model(config: ModelConfig, keypoints: int) -> keras.Model:
@@ -90,16 +86,6 @@ def answer_name(model: keras.Model) -> str:
     if REGRESSION in names:
         return REGRESSION
     return max((n for n in names if n.endswith("_gt1")), key=head_stack)
-
-
-def head_stack(name: str) -> int:
-    """Number of the stack that a supervised head belongs to, from 1, from its name."""
-    return int(_HEAD.fullmatch(name)[1])
-
-
-def head_scale(name: str) -> int:
-    """Scale factor of a head under GT (1, 2, 4, 8), from its name."""
-    return 1 if name == REGRESSION else int(_HEAD.fullmatch(name)[2])
 
 
 def head_stride(name: str) -> int:

@@ -8,7 +8,6 @@ and after the regression). Draws what it is given; loads no TensorFlow.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,35 +15,33 @@ import numpy as np
 from keras_mspose import geometry
 from keras_mspose import heatmaps as codec
 from keras_mspose.errors import MsposeError
+from keras_mspose.heads import REGRESSION, head_scale, head_stack
 from keras_mspose.skeleton import Skeleton
 from keras_mspose.tiles import Tile, grid
 from keras_mspose.visualization import draw_pose, heatmap_overlay
 
-REGRESSION = "regression"
-_HEAD = re.compile(r"stack(\d+)_gt(\d+)")
-
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Heads in the order in which the network computes them: stack by stack, coarse to fine, the regression last."""
-    return sorted(names, key=lambda name: (name == REGRESSION, *_numbers(name)))
+    return sorted(names, key=lambda name: (1,) if name == REGRESSION else (0, head_stack(name), -head_scale(name)))
 
 
 def before(names: Iterable[str]) -> str:
     """The last stack's GT head: what the regression begins with, and the answer where there is none."""
-    return max((name for name in names if name.endswith("_gt1")), key=_numbers)
+    return max((name for name in names if name.endswith("_gt1")), key=head_stack)
 
 
 def label(name: str) -> str:
     """A head as the paper writes it: `stack 2, GT/4`."""
     if name == REGRESSION:
         return "after regression"
-    stack, scale = _HEAD.fullmatch(name).groups()
-    return f"stack {stack}, GT" + (f"/{scale}" if scale != "1" else "")
+    scale = head_scale(name)
+    return f"stack {head_stack(name)}, GT" + (f"/{scale}" if scale > 1 else "")
 
 
 def stack(name: str) -> int | None:
     """Number of the stack that a head belongs to, from 1; None for the regression."""
-    return _numbers(name)[0] or None
+    return None if name == REGRESSION else head_stack(name)
 
 
 def read(
@@ -110,20 +107,14 @@ def strip(
     for name in names:
         if name == REGRESSION:
             continue
-        row = rows.setdefault(_numbers(name)[0], [])
+        row = rows.setdefault(head_stack(name), [])
         height, width = heatmaps[name].shape[:2]
         row.append(seen(name, f"{label(name)} ({width} x {height})"))
         if name.endswith("_gt1"):
-            row.append(said(name, f"stack {_numbers(name)[0]}, keypoints"))
+            row.append(said(name, f"stack {head_stack(name)}, keypoints"))
     last = [(crop, "what the network looks at")]
     if REGRESSION in names:
         start = before(names)
         last += [seen(start, "before regression"), said(start, "before regression")]
         last += [seen(REGRESSION, "after regression"), said(REGRESSION, "after regression")]
     return grid([*rows.values(), last])
-
-
-def _numbers(name: str) -> tuple[int, int]:
-    """Stack, and scale with the coarsest first."""
-    match = _HEAD.fullmatch(name)
-    return (int(match[1]), -int(match[2])) if match else (0, 0)
