@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 from aiohttp import ClientPayloadError, web
 
+from export.listening import address_of, check_port, listen, told_to_end, warn_if_open
 from keras_mspose import geometry, strips
 from keras_mspose.all_heads import AllHeads, Box, Seen
 from keras_mspose.box_text import parse_box
@@ -178,8 +178,7 @@ def serve(model: Path, host: str = "127.0.0.1", port: int = 8502, *, max_body: i
     Raises:
         MsposeError: no such network, a damaged file, or an address that cannot be had.
     """
-    if not 0 <= port < 65536:
-        raise MsposeError(f"--port {port}: expected 0 to 65535")
+    check_port(port)
     if max_body < 1 << 20:
         raise MsposeError(f"--max-body {max_body >> 20}: expected at least 1 MB")
     asyncio.run(_listen(App(model, max_body), host, port))
@@ -189,21 +188,11 @@ async def _listen(app: App, host: str, port: int) -> None:
     runner = web.AppRunner(app.application(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise MsposeError(
-                f"{host}:{port} cannot be had ({error.strerror}); give another --host or --port"
-            ) from error
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        await listen(runner, host, port)
+        told = told_to_end()
         app.warm_up()
-        address, port = runner.addresses[0][:2]
-        named = f"[{address}]" if ":" in address else address
-        print(f"{app.name}: open http://{named}:{port}/ in a browser; Ctrl-C ends", flush=True)
-        if address not in ("127.0.0.1", "::1"):
-            print("whoever reaches this address can use it: there is no password and no encryption", flush=True)
+        print(f"{app.name}: open {address_of(runner)}/ in a browser; Ctrl-C ends", flush=True)
+        warn_if_open(runner)
         await told.wait()
     finally:
         await runner.cleanup()

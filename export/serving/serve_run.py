@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from pathlib import Path
 
 from aiohttp import web
 
+from export.listening import address_of, check_port, listen, told_to_end, warn_if_open
 from export.serving import artefact
 from export.serving.app import Limits, Server
-from keras_mspose.errors import MsposeError
 
 LISTEN_ON = 0.5  # s after the signal: what the kernel took for us by then is answered too, and health says 503
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
@@ -38,8 +36,7 @@ def serve(
     Raises:
         MsposeError: no such export, a damaged one, or an address that cannot be had.
     """
-    if not 0 <= port < 65536:
-        raise MsposeError(f"--port {port}: expected 0 to 65535")
+    check_port(port)
     started = time.monotonic()
     server = Server(artefact.read(export), limits or Limits(), threads)
     asyncio.run(_listen(server, host, port, patience, started))
@@ -49,16 +46,8 @@ async def _listen(server: Server, host: str, port: int, patience: float, started
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=patience, keepalive_timeout=75)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
-        try:
-            await site.start()
-        except OSError as error:
-            raise MsposeError(
-                f"{host}:{port} cannot be had ({error.strerror}); give another --host or --port"
-            ) from error
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        site = await listen(runner, host, port, backlog=1024)
+        told = told_to_end()
         _announce(server, runner, time.monotonic() - started)
         await told.wait()
         server.stopping = True
@@ -74,10 +63,8 @@ async def _listen(server: Server, host: str, port: int, patience: float, started
 
 
 def _announce(server: Server, runner: web.AppRunner, seconds: float) -> None:
-    host, port = runner.addresses[0][:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = address_of(runner)
     print(f"serving {server.artefact.name} at {address}/v1/models/{server.artefact.name}:predict ({seconds:.1f} s)")
     print(f"health {address}/healthz  metrics {address}/metrics", end="")
     print(f"  page {address}/" if server.artefact.page else "", flush=True)
-    if host not in LOCAL:
-        print("whoever reaches this address can use it: there is no password and no encryption", flush=True)
+    warn_if_open(runner)
