@@ -82,3 +82,46 @@ export function drawBox(context, [cx, cy, side], dashed) {
   context.strokeRect(cx + 0.5 - side / 2, cy + 0.5 - side / 2, side, side);
   context.setLineDash([]);
 }
+
+const SMALLEST_DRAG = 8; // photograph pixels; less is a click
+
+/**
+ * Lets the mouse draw a square about a person.
+ *
+ * @param view canvas
+ * @param allowed (event) whether one may begin
+ * @param place (event) [x, y] in photograph pixels
+ * @param draw called when what is drawn changes, or comes to nothing
+ * @param done (square) called at its end
+ * @returns function that gives the square being drawn, null where there is none
+ */
+export function dragSquare(view, { allowed, place, draw, done }) {
+  let corners = null;
+  const square = () => {
+    if (!corners) return null;
+    const [[x1, y1], [x2, y2]] = corners;
+    return [(x1 + x2) / 2, (y1 + y2) / 2, Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1))];
+  };
+  view.addEventListener("pointerdown", (event) => {
+    if (!allowed(event)) return;
+    view.setPointerCapture(event.pointerId);
+    corners = [place(event), place(event)];
+  });
+  view.addEventListener("pointermove", (event) => {
+    if (!corners) return;
+    corners[1] = place(event);
+    draw();
+  });
+  view.addEventListener("pointerup", () => {
+    if (!corners) return;
+    const drawn = square();
+    corners = null;
+    if (drawn[2] >= SMALLEST_DRAG) done(drawn);
+    else draw();
+  });
+  view.addEventListener("pointercancel", () => {
+    corners = null;
+    draw();
+  });
+  return square;
+}

@@ -1,19 +1,17 @@
 // What a person sees and does; the network is in worker.js.
 
-import { drawBox, drawHeatmaps, drawSkeleton } from "./drawing.js";
+import { dragSquare, drawBox, drawHeatmaps, drawSkeleton } from "./drawing.js";
 
 const at = (id) => document.getElementById(id);
 const view = at("view");
 const context = view.getContext("2d", { alpha: false });
 const LOOKS_LIVE = 2; // of a webcam's frame: the whole of it, then the person
-const SMALLEST_DRAG = 8; // photograph pixels; less is a click
 
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
 let model = null;
 let shown = null; // {source, found}: what is on the canvas
 let box = null; // [cx, cy, side], or null for the whole photograph
-let drag = null;
 let camera = null;
 let count = 0;
 
@@ -92,7 +90,7 @@ function draw() {
   }
   if (at("skeleton").checked) drawSkeleton(context, found.keypoints, model.skeleton, found.box[2]);
   if (box) drawBox(context, box, false);
-  if (drag) drawBox(context, squareOf(drag), true);
+  if (dragged()) drawBox(context, dragged(), true);
   at("hint").hidden = true;
 }
 
@@ -166,29 +164,14 @@ function place({ clientX, clientY }) {
   return [x, (clientY - top - (height - scale * view.height) / 2) / scale - 0.5];
 }
 
-/** The square about the rectangle between two corners. */
-function squareOf([[x1, y1], [x2, y2]]) {
-  return [(x1 + x2) / 2, (y1 + y2) / 2, Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1))];
-}
-
-view.addEventListener("pointerdown", (event) => {
-  if (!shown) return;
-  view.setPointerCapture(event.pointerId);
-  drag = [place(event), place(event)];
-});
-view.addEventListener("pointermove", (event) => {
-  if (!drag) return;
-  drag[1] = place(event);
-  draw();
-});
-view.addEventListener("pointerup", () => {
-  if (!drag) return;
-  const square = squareOf(drag);
-  drag = null;
-  if (square[2] >= SMALLEST_DRAG) {
+const dragged = dragSquare(view, {
+  allowed: () => shown,
+  place,
+  draw,
+  done: (square) => {
     setBox(square);
     again();
-  } else draw();
+  },
 });
 at("whole").addEventListener("click", () => {
   setBox(null);

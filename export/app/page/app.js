@@ -1,16 +1,14 @@
 // What a person sees and does; the network is on the server.
 
-import { drawBox, drawHeatmaps, drawSkeleton } from "./drawing.js";
+import { dragSquare, drawBox, drawHeatmaps, drawSkeleton } from "./drawing.js";
 
 const at = (id) => document.getElementById(id);
 const view = at("view");
 const TILE = 224; // pixels of a head's picture
-const SMALLEST_DRAG = 8; // photograph pixels; less is a click
 
 let model = null;
 let shown = null; // {file, picture, found}: the photograph and what the network saw
 let chosenBox = null; // "CX,CY,SIDE", or null where the network looks for the person
-let drag = null;
 let asked = 0; // the last question's number: an earlier one's answer comes too late
 
 function say(text) {
@@ -169,11 +167,11 @@ function draw() {
   const { keypoints } = head ?? headNamed(found.answer);
   paint(context, head, at("skeleton").checked ? keypoints : null);
   if (chosenBox) drawBox(context, found.box, false);
-  if (drag) drawBox(context, squareOf(drag), true);
+  if (dragged()) drawBox(context, dragged(), true);
   const above = keypoints.filter(([, , score]) => score > threshold()).length;
   const what = head ? `${head.label}: ` : "";
   view.setAttribute("aria-label", `${file.name}: ${what}${above} of ${keypoints.length} keypoints above ${at("level").value}`);
-  if (!drag) drawTiles();
+  if (!dragged()) drawTiles();
   const cells = ([x, y, score], k) => [
     model.skeleton.keypoints[k].replaceAll("_", " "), x.toFixed(1), y.toFixed(1), score.toFixed(2),
   ];
@@ -209,31 +207,11 @@ function place({ clientX, clientY }) {
   return [(clientX - left) / scale - 0.5, (clientY - top) / scale - 0.5];
 }
 
-/** The square about the rectangle between two corners. */
-function squareOf([[x1, y1], [x2, y2]]) {
-  return [(x1 + x2) / 2, (y1 + y2) / 2, Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1))];
-}
-
-view.addEventListener("pointerdown", (event) => {
-  if (!shown || event.pointerType === "touch") return; // a finger scrolls the page
-  view.setPointerCapture(event.pointerId);
-  drag = [place(event), place(event)];
-});
-view.addEventListener("pointermove", (event) => {
-  if (!drag) return;
-  drag[1] = place(event);
-  draw();
-});
-view.addEventListener("pointerup", () => {
-  if (!drag) return;
-  const square = squareOf(drag);
-  drag = null;
-  if (square[2] >= SMALLEST_DRAG) look(shown.file, square.map((value) => value.toFixed(2)).join());
-  else draw();
-});
-view.addEventListener("pointercancel", () => {
-  drag = null;
-  draw();
+const dragged = dragSquare(view, {
+  allowed: (event) => shown && event.pointerType !== "touch", // a finger scrolls the page
+  place,
+  draw,
+  done: (square) => look(shown.file, square.map((value) => value.toFixed(2)).join()),
 });
 at("box").addEventListener("submit", (event) => {
   event.preventDefault();
