@@ -146,7 +146,8 @@ def test_every_craft_at_once_up_to_a_loss_that_is_not_a_number(
     larger = from_dict({"model": {**TINY["model"], "stacks": 2}}, "larger")
     saved_model.save(build_model(larger.model, 14), tmp_path / "large.keras", saved_model.Facts(LSP14, "pck", larger))
     crafts = {"teacher": str(tmp_path / "large.keras"), "ema": 0.9, "checkpoint_steps": 2, "images_every": 1}
-    config = _config(**crafts, hard_keypoints=8, weight_decay=0.01, scale_weights=[1.0, 0.5])
+    crafts |= {"hard_keypoints": 8, "weight_decay": 0.01, "scale_weights": [1.0, 0.5]}
+    config = from_dict({**TINY, "training": {**TINY["training"], **crafts}}, "tiny")
 
     def spoilt(*arguments: object, **more: int) -> tuple[tf.data.Dataset, int]:
         batches, steps = unspoilt(*arguments, **more)
