@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
-import resource
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -139,9 +138,15 @@ def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] 
     if gpu:
         peak, free = tf.config.experimental.get_memory_info(names[0])["peak"], _free_gpu_memory()
     else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+        peak = _peak_memory()
     activations = cost(model, inference_model(model)).activation_bytes
     answer.send(Measured(peak, free, activations, gpu, len(names)))
+
+
+def _peak_memory() -> int:
+    """Most bytes that this process has had resident. Its resource usage would begin with that of who started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 2**10 for line in lines if line.startswith("VmHWM:"))
 
 
 def _free_memory() -> int:

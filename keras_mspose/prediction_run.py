@@ -77,12 +77,12 @@ def predict_files(
         raise MsposeError(f"pictures is {pictures!r}, expected one of {', '.join(PICTURES)}")
     if any(number is not None and number < 1 for number in (looks, frames, workers)):
         raise MsposeError("--looks, --frames and --workers are numbers from 1 on")
+    file = network.find(model)
     inputs = listed(given, out)
     by_file = BoxFile(boxes) if boxes is not None else None
     choices = Choices(_numbers(box), by_file, detectors.find(detector) if detector else None, looks, flip, pictures)
     if by_file is not None:
         _check_boxes(by_file, inputs)
-    file = network.find(model)
     command = {
         **{"version": __version__, "network": _fingerprint(file), "box": box, "detector": detector, "looks": looks},
         **{"boxes": hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes is not None else None, "flip": flip},

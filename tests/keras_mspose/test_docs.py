@@ -17,6 +17,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,7 +143,9 @@ def test_a_newcomer_gets_through(dots, tmp_path: Path, monkeypatch: pytest.Monke
     done = set()
     for words in dict.fromkeys(tuple(words) for page in BEGIN for words in in_blocks(page)):
         if words[0] in RUN and not any(re.fullmatch(r"[A-Z]+", word) for word in words[1:]):
-            assert cli.main([NETWORK if word == "lsp14-small" else word for word in words]) == 0, words
+            lacking = "hog" in words and not hasattr(cv2, "HOGDescriptor")  # OpenCV 5 has it in its contrib wheel alone
+            code = cli.main([NETWORK if word == "lsp14-small" else word for word in words])
+            assert code == (2 if lacking else 0), words
             done.add(words[0])
     assert done == RUN
     assert Path("accuracy.json").is_file() and Path("poses/keypoints.json").is_file()
