@@ -54,6 +54,11 @@ class InferenceGraph(tf.Module):
         of the mirrored crops. One function, which graphs call as often as they need it."""
 
         def keypoints(crops: tf.Tensor) -> tf.Tensor:
+            # oneDNN's convolutions fail on no crops at all: then there is one, whose answer is left out.
+            count = tf.shape(crops)[0]
+            return seen(tf.pad(crops, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]))[:count]
+
+        def seen(crops: tf.Tensor) -> tf.Tensor:
             if not flip:
                 return self.answer(crops)[KEYPOINTS]
             plain, mirrored = tf.split(self.network(tf.concat([crops, crops[:, :, ::-1]], axis=0)), 2)
