@@ -55,7 +55,12 @@ def lsp_records(real_data, tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "how"), [("joints", ["--box", "joints"]), ("image", ["--box", "image", "--looks", "4"])]
+    ("name", "how"),
+    [
+        ("joints", ["--box", "joints"]),
+        # four looks at 900 persons take minutes: with `make stress`
+        pytest.param("image", ["--box", "image", "--looks", "4"], marks=pytest.mark.stress),
+    ],
 )
 def test_the_shipped_file_gives_the_cards_figures(name, how, lsp_records, tmp_path) -> None:
     out = tmp_path / "figures.json"
