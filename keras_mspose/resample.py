@@ -66,7 +66,7 @@ def packed_crops(
             sizes = shapes[:, :2]
         step, mean, positions = _reduction(matrices)
         windows, positions = _window(positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None]))
-        size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]))
+        size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]), crop_size)
         # In one tensor: each that a loop runs over costs every person an operation.
         kind = tf.where(mean > 1, len(RATIOS), step)
         plan = tf.concat(

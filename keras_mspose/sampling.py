@@ -16,10 +16,9 @@ import tensorflow as tf
 from keras_mspose.crop_rule import BETWEEN_BITS, BLUR_BITS, FAR, POSITION_BITS, WEIGHT_BITS
 
 LANE_BITS = 21  # from a colour to the next: three in 63 bits
-# Pixels that images are filled up to: XLA compiles for one shape at a time, and images have every shape. Of a power of
-# two XLA knows that an index masked by it is inside, and leaves out four tests a pixel.
+# Pixels that images are filled up to: XLA compiles for one shape at a time, half a second each, and images have every
+# shape. Of a power of two XLA knows that an index masked by it is inside, and leaves out four tests a pixel.
 LENGTHS = tuple(2**n for n in range(13, 28))
-COARSEST = 2.0  # pixels that a crop pixel spans at most
 
 
 class Numbers(NamedTuple):
@@ -47,7 +46,7 @@ def sample(
     triangle of half-width s, as Pillow's and `tf.image.resize`'s anti-aliasing have it. That does for s up to 2.
 
     Args:
-        image: (h, w, 3) uint8; compiled, no wider than `widest`.
+        image: (h, w, 3) uint8.
         positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
         crop_size: (H, W), at most 2,000 each.
         compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
@@ -57,23 +56,26 @@ def sample(
     Returns:
         (H, W, 3) uint8; black beyond the image.
     """
-    of = numbers(positions, tf.shape(image)[:2])
+    of = numbers(positions, tf.shape(image)[:2], crop_size)
     return unpacked(packed(image, of, crop_size, compiled=compiled, upright=upright))
 
 
-def numbers(positions: tf.Tensor, size: tf.Tensor) -> Numbers:
+def numbers(positions: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) -> Numbers:
     """What `packed` needs to know of images.
 
     Args:
         positions: (..., 2, 3) as for `sample`.
         size: (..., 2) int32 height and width of the images.
+        crop_size: (H, W). To fill an image up to as many pixels costs little, and spares shapes.
     """
     across = tf.math.rsqrt(tf.reduce_sum(positions[..., :2] ** 2, axis=[-2, -1]) / 2)  # 1 / s
     beside = tf.maximum(1 - across, 0)  # the triangle's height one pixel beside its middle, which is 1
     weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
     weight = tf.where(tf.reduce_min(size, axis=-1) > 2, weight, 0)
     fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
-    lengths, pixels = tf.constant(LENGTHS), tf.reduce_prod(size, axis=-1, keepdims=True)
+    least = next(length for length in LENGTHS if length >= min(math.prod(crop_size), LENGTHS[-1]))
+    lengths = tf.constant([length for length in LENGTHS if length >= least])
+    pixels = tf.reduce_prod(size, axis=-1, keepdims=True)
     length = tf.reduce_min(tf.where(lengths >= pixels, lengths, LENGTHS[-1]), axis=-1)
     return Numbers(size, tf.cast(tf.round(fixed), tf.int32), weight, length)
 
@@ -89,7 +91,6 @@ def packed(
         crop_size, compiled, upright: as for `sample`.
     """
     height, width = tf.unstack(of.size)
-    rim = 6 * widest(crop_size) + 6 if compiled else 6 * width + 6
     pixels = tf.reshape(image, [-1])
 
     def filled(length: tf.Tensor) -> tf.Tensor:
@@ -101,11 +102,14 @@ def packed(
     bilinear = _bilinear_compiled if compiled else plain
 
     def smoothed() -> tf.Tensor:
-        table = spread(smooth(filled(3 * of.length + rim), width, of.weight, rim))
-        return bilinear(crop_size, 1)(table, height, width, of.fixed)
+        many = 3 * of.length + 6
+        whole = filled(many + 6 * width)
+        # Cut here, as XLA would compile anew for every width.
+        rows = [tf.slice(whole, [3 * place * width], [many]) for place in range(3)]
+        return bilinear(crop_size)(spread(smooth(*rows, of.weight)), height, width, of.fixed, 1)
 
     def sharp() -> tf.Tensor:
-        return bilinear(crop_size, 0)(spread(filled(3 * of.length)), height, width, of.fixed)
+        return bilinear(crop_size)(spread(filled(3 * of.length)), height, width, of.fixed, 0)
 
     return tf.ensure_shape(tf.cond(of.weight > 0, smoothed, sharp), crop_size)
 
@@ -116,33 +120,25 @@ def unpacked(crops: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.bitwise_and(colours, 255), tf.uint8)
 
 
-def widest(crop_size: tuple[int, int]) -> int:
-    """Width in pixels of the widest image that a crop shows all of, its pixels spanning `COARSEST`; and some more."""
-    return math.ceil(COARSEST * math.hypot(*crop_size)) + 16
-
-
-def _smooth(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor, rim: tf.Tensor) -> tf.Tensor:
+def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """The weighted mean of each pixel with its eight neighbours.
 
     Args:
-        pixels: (n + rim,) uint8, an image's rows one after the other.
-        width: () of the image.
+        above, here, below: (n + 6,) uint8, an image's rows one after the other, from its first, second, third row on.
         weight: () of either neighbour, across and down, in 1/64.
-        rim: () or int, at least what two rows and two pixels have.
 
     Returns:
         (n,) uint8. The first is the mean about the second pixel of the second row, the first that has eight neighbours.
     """
     side = tf.cast(weight, tf.uint16)
     middle = 2**BLUR_BITS - 2 * side
-    many = tf.size(pixels) - rim + 6
 
-    def across(place: int) -> tf.Tensor:
-        row = tf.cast(tf.slice(pixels, [3 * place * width], [many]), tf.uint16)
+    def across(row: tf.Tensor) -> tf.Tensor:
+        row = tf.cast(row, tf.uint16)
         mean = (row[:-6] + row[6:]) * side + row[3:-3] * middle
         return tf.bitwise.right_shift(mean + 8, tf.constant(4, tf.uint16))
 
-    mean = (across(0) + across(2)) * side + across(1) * middle
+    mean = (across(above) + across(below)) * side + across(here) * middle
     return tf.cast(tf.bitwise.right_shift(mean + 128, tf.constant(8, tf.uint16)), tf.uint8)
 
 
@@ -154,21 +150,21 @@ def _spread(pixels: tf.Tensor) -> tf.Tensor:
 
 def _bilinear(
     crop_size: tuple[int, int],
-    border: int,
     table: tf.Tensor,
     height: tf.Tensor,
     width: tf.Tensor,
     positions: tf.Tensor,
+    border: tf.Tensor | int,
 ) -> tf.Tensor:
     """Bilinear sampling.
 
     Args:
         crop_size: (H, W).
-        border: 0, or 1 where the image's rim has no pixels; those within stand in for them.
         table: (n,) int64, an image's pixels as `_spread` gives them, row after row, from the pixel border, border on; n
             is a power of two.
         height, width: () of the image.
         positions: (2, 3) int32 transform from crop pixels to the image's, in 2^-16 pixels.
+        border: () int32 0, or 1 where the image's rim has no pixels; those within stand in for them.
 
     Returns:
         (H, W) int32, colours 8 bits apart; black beyond the image.
@@ -188,11 +184,11 @@ def _bilinear(
 
 def _bilinear_upright(
     crop_size: tuple[int, int],
-    border: int,
     table: tf.Tensor,
     height: tf.Tensor,
     width: tf.Tensor,
     positions: tf.Tensor,
+    border: tf.Tensor | int,
 ) -> tf.Tensor:
     """`_bilinear` for positions that neither turn nor mirror: each row of the image is resampled once."""
     x = positions[0, 0] * tf.range(crop_size[1]) + positions[0, 2]
@@ -207,7 +203,7 @@ def _bilinear_upright(
     return _bytes_apart([(tf.gather(rows, inside(i, height)), share[:, None]) for i, share in _taps(y, height, border)])
 
 
-def _taps(position: tf.Tensor, length: tf.Tensor, border: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def _taps(position: tf.Tensor, length: tf.Tensor, border: tf.Tensor | int) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Index and int64 weight of the pixel before a position (in 2^-16 pixels) and of the one behind it. The weight of
     what lies beside the image is 0, its index anything."""
     one = 2**WEIGHT_BITS
@@ -215,7 +211,7 @@ def _taps(position: tf.Tensor, length: tf.Tensor, border: int) -> list[tuple[tf.
     share = tf.bitwise.bitwise_and(tf.bitwise.right_shift(position, POSITION_BITS - WEIGHT_BITS), one - 1)
     return [
         (
-            tf.clip_by_value(i, 1, length - 2) - 1 if border else i,
+            tf.clip_by_value(i, border, length - 1 - border) - border,
             tf.cast(tf.where((i >= 0) & (i < length), weight, 0), tf.int64),
         )
         for i, weight in ((first, one - share), (first + 1, share))
@@ -249,22 +245,11 @@ def _bytes_apart(rows: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
 
 
 _bytes, _number = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((), tf.int32)
+_smooth_compiled = tf.function(_smooth, [_bytes, _bytes, _bytes, _number], autograph=False, jit_compile=True)
 _spread_compiled = tf.function(_spread, [_bytes], autograph=False, jit_compile=True)
 
 
 @lru_cache
-def _smoothing(rim: int) -> tf.types.experimental.PolymorphicFunction:
-    def smooth(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        return _smooth(pixels, width, weight, rim)
-
-    return tf.function(smooth, [_bytes, _number, _number], autograph=False, jit_compile=True)
-
-
-def _smooth_compiled(pixels: tf.Tensor, width: tf.Tensor, weight: tf.Tensor, rim: int) -> tf.Tensor:
-    return _smoothing(rim)(pixels, width, weight)
-
-
-@lru_cache
-def _bilinear_compiled(crop_size: tuple[int, int], border: int) -> tf.types.experimental.PolymorphicFunction:
-    signature = [tf.TensorSpec((None,), tf.int64), _number, _number, tf.TensorSpec((2, 3), tf.int32)]
-    return tf.function(partial(_bilinear, crop_size, border), signature, autograph=False, jit_compile=True)
+def _bilinear_compiled(crop_size: tuple[int, int]) -> tf.types.experimental.PolymorphicFunction:
+    signature = [tf.TensorSpec((None,), tf.int64), _number, _number, tf.TensorSpec((2, 3), tf.int32), _number]
+    return tf.function(partial(_bilinear, crop_size), signature, autograph=False, jit_compile=True)

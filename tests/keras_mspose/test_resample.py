@@ -3,7 +3,11 @@ else does: no texture that aliases, nothing of how little of the photograph was 
 
 import functools
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,3 +295,28 @@ def test_a_batch_is_its_crops() -> None:
     for crop, jpeg, matrix in zip(together, jpegs, matrices, strict=True):
         np.testing.assert_array_equal(crop, resample.crop_from_jpeg(tf.constant(jpeg), matrix, CROP))
         assert crop.std() > 10
+
+
+def test_what_is_compiled_once_serves_photographs_of_every_width(tmp_path: Path) -> None:
+    """Else training compiles for hundreds of widths, and is slow until it has met them all."""
+    script = """
+import io
+import os
+import subprocess
+import sys
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from keras_mspose import geometry, resample
+
+crop = tf.function(lambda jpeg, matrix: resample.crop_from_jpeg(jpeg, matrix, (64, 64)))
+for width in range(83, 89):
+    file = io.BytesIO()
+    Image.new("RGB", (width, 80)).save(file, "JPEG")
+    matrix = geometry.crop_transform(np.float32([width / 2, 40]), np.float32(80), (64, 64))
+    crop(tf.constant(file.getvalue()), tf.constant(matrix, tf.float32))
+"""
+    flags = {"XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | flags)
+    compiled = sorted(path.name.split(".")[1] for path in tmp_path.glob("*.before_optimizations.txt"))
+    assert compiled and len(set(compiled)) == len(compiled), compiled
