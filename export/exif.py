@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-SEGMENTS = 64  # and bytes that fill up, among which EXIF is looked for; cameras write it first or second
+SEGMENTS = 64  # among which EXIF is looked for, filling bytes counted too; cameras write it first or second
 FILLING, APPLICATION, SCAN, END = 0xFF, 0xE1, 0xDA, 0xD9  # second bytes of markers
 STARTS = [b"MM\0*", b"II*\0"]  # of EXIF's content: the largest byte of a number comes first, or last
 # In its directory, for either: tag 0x0112, type SHORT, one number, and the number
@@ -46,11 +46,10 @@ def orientation(image: tf.Tensor) -> tf.Tensor:
     def segment(at: tf.Tensor, begin: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, ...]:
         head = _bytes(image, at, 10)
         marker, size = head[1], 256 * head[2] + head[3]  # of what follows, these two bytes among it
-        filling = marker == FILLING
-        further = (head[0] == 0xFF) & (filling | (marker != SCAN) & (marker != END) & (size >= 2))
+        further = (head[0] == 0xFF) & (marker != SCAN) & (marker != END) & (size >= 2)
         exif = further & (marker == APPLICATION) & tf.reduce_all(head[4:] == list(b"Exif\0\0"))
         begin, length = tf.where(exif, at + 10, begin), tf.where(exif, tf.maximum(size - 8, 0), length)
-        return tf.where(further & ~exif, at + tf.where(filling, 1, 2 + size), -1), begin, length
+        return tf.where(further & ~exif, at + tf.where(marker == FILLING, 1, 2 + size), -1), begin, length
 
     at = tf.where(_part(image, 0, 3) == b"\xff\xd8\xff", 2, -1)
     at, begin, length = tf.while_loop(
