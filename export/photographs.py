@@ -10,6 +10,7 @@ from functools import partial
 
 import tensorflow as tf
 
+from export import exif
 from keras_mspose import geometry, resample
 from keras_mspose.image_files import MAX_PIXELS
 
@@ -24,15 +25,16 @@ def keypoints(images: tf.Tensor, boxes: tf.Tensor, look: Look, crop_size: tuple[
     """Find one person in each photograph.
 
     Args:
-        images: (B,) string, whole files: JPEG, PNG, GIF (its first picture) or BMP. EXIF orientation is not heeded.
-        boxes: (B, 3) float32 centre x, centre y, side of the square about the person, photograph pixels; a side of 0
-            or below stands for the whole photograph.
+        images: (B,) string, whole files: JPEG, PNG, GIF (its first picture) or BMP. A JPEG is looked at as its
+            EXIF orientation says, upright.
+        boxes: (B, 3) float32 centre x, centre y, side of the square about the person, pixels of the upright photograph;
+            a side of 0 or below stands for the whole photograph.
         look: (B, H, W, 3) uint8 crops to keypoints (B, K, 3), x and y in crop pixels.
         crop_size: (H, W).
         looks: passes where no box is given, each after the first over a box about what the one before it found.
 
     Returns:
-        (B, K, 3) x, y in photograph pixels, and score.
+        (B, K, 3) x, y in pixels of the upright photograph, and score.
 
     Raises:
         tf.errors.InvalidArgumentError: in the graph, naming the first photograph or box that is no good.
@@ -89,7 +91,9 @@ def _whole(count: tf.Tensor, places: tf.Tensor, reasons: tf.Tensor) -> tf.Operat
 
 def _cut(crop_size: tuple[int, int], number: tf.Tensor, image: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """One photograph: its number, crop, box, matrix, and why there is none, or an empty string."""
-    size, reason = _size(image)
+    stored, reason = _size(image)
+    turn = exif.orientation(image)
+    size = exif.swapped(turn, stored)
     width, height = tf.unstack(tf.cast(size, tf.float32))
     center, side = geometry.image_box(width, height)
     box = tf.where(box[2] <= 0, tf.concat([center, side[None]], axis=0), box)
@@ -99,15 +103,23 @@ def _cut(crop_size: tuple[int, int], number: tf.Tensor, image: tf.Tensor, box: t
     reason = tf.where(reason != "", against_image, tf.where(box_reason != "", against_box, ""))
     matrix = geometry.crop_transform(box[:2], box[2], crop_size)
 
+    def from_jpeg() -> tf.Tensor:
+        # Cut as it is stored, so that no more is decoded than the crop shows; then the small crop is turned.
+        place = exif.as_stored(turn, matrix, stored, crop_size)
+        cut = partial(resample.crop_from_jpeg, image, place, compiled=False, upright=True)
+        if crop_size[0] == crop_size[1]:  # half the graph, which is set up for every request
+            crop = cut(crop_size)
+        else:
+            crop = tf.cond(turn > 4, lambda: cut(crop_size[::-1]), lambda: cut(crop_size))
+        return tf.ensure_shape(exif.turned(turn, crop), (*crop_size, 3))
+
+    def decoded() -> tf.Tensor:
+        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+        pixels = tf.ensure_shape(pixels, (None, None, 3))
+        return resample.pixels_sampled(pixels, matrix, crop_size, compiled=False, upright=True)
+
     def crop() -> tf.Tensor:
-        how = {"compiled": False, "upright": True}
-
-        def decoded() -> tf.Tensor:
-            pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
-            return resample.pixels_sampled(tf.ensure_shape(pixels, (None, None, 3)), matrix, crop_size, **how)
-
-        jpeg = tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff"
-        return tf.cond(jpeg, lambda: resample.crop_from_jpeg(image, matrix, crop_size, **how), decoded)
+        return tf.cond(tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff", from_jpeg, decoded)
 
     empty = tf.zeros((*crop_size, 3), tf.uint8)
     return number, tf.cond(reason == "", crop, lambda: empty), box, matrix, reason

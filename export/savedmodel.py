@@ -46,7 +46,7 @@ def contract(keypoints: int, size: tuple[int, int], heatmaps: tuple[int, int], *
         KEYPOINTS: {
             "shape": ["batch", keypoints, 3],
             "dtype": "float32",
-            "content": "x, y in the photograph's pixels as stored (EXIF orientation is not heeded), score",
+            "content": "x, y in the photograph's pixels, score; a JPEG is upright, as its EXIF orientation says",
         }
     }
     encoded = {
@@ -57,8 +57,8 @@ def contract(keypoints: int, size: tuple[int, int], heatmaps: tuple[int, int], *
     boxes = {
         "shape": ["batch", 3],
         "dtype": "float32",
-        "content": "centre x, centre y, side of the square about the person, photograph pixels; a side of 0 or below "
-        "stands for the whole photograph",
+        "content": "centre x, centre y, side of the square about the person, photograph pixels, a JPEG upright as its "
+        "EXIF orientation says; a side of 0 or below stands for the whole photograph",
     }
     how = {"flip_test": flip, "looks_without_box": looks}
     return {

@@ -21,6 +21,7 @@ LONG = (
     "test_web.py",
     "test_mobile.py",
     "test_photographs.py",
+    "test_turned.py",
     "test_mixing.py",
 )
 

@@ -213,20 +213,11 @@ session = onnxruntime.InferenceSession("{file}")
 heatmaps, keypoints = session.run(["heatmaps", "keypoints"], {{"crops": crops}})
 """,
     ),
-    "tflite": (
-        OURS | {"tensorflow", "keras", "onnx", "cv2", "scipy"},
-        """
-from ai_edge_litert.interpreter import Interpreter
-signature = Interpreter("{file}").get_signature_runner()
-found = [signature(crops=crop[None]) for crop in crops]
-heatmaps, keypoints = (np.concatenate([one[name] for one in found]) for name in ("heatmaps", "keypoints"))
-""",
-    ),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("format", "file"), [("savedmodel", SAVED), ("onnx", ONNX), ("tflite", TFLITE)])
+@pytest.mark.parametrize(("format", "file"), [("savedmodel", SAVED), ("onnx", ONNX)])
 def test_a_file_needs_its_runtime_and_numpy_alone(
     format: str, file: str, run: Path, exported: Path, tmp_path: Path
 ) -> None:

@@ -21,7 +21,8 @@ import sys
 
 class Refused:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "keras", "keras_mspose", "export", "cv2", "scipy", "onnxruntime"):
+        if name.split(".")[0] in {"tensorflow", "keras", "keras_mspose", "export", "tfrecords_tools", "cv2", "scipy",
+                                  "onnx", "onnxruntime"}:
             raise ImportError(f"{name} is not to be had here")
 
 sys.meta_path.insert(0, Refused())
