@@ -38,7 +38,7 @@ def test_the_page_is_as_the_figures_make_it(card, tmp_path, monkeypatch) -> None
 def test_the_file_is_small_and_of_the_recipe_beside_the_card() -> None:
     file = saved_model.find("lsp14-small")
     assert file.stat().st_size <= LARGEST
-    recipe, config = load_recipe(str(CARD / "stage2.yaml")), saved_model.facts(file).config
+    recipe, config = load_recipe(str(CARD / "stage3.yaml")), saved_model.facts(file).config
     where = {"start_from": None}  # the folder of the run before, as it was called there
     assert replace(config, training=replace(config.training, **where)) == replace(
         recipe, training=replace(recipe.training, **where)
