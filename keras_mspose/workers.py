@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +78,10 @@ class Workers:
                 "--devices: not together with TF_CONFIG; show each process its GPUs by CUDA_VISIBLE_DEVICES"
             )
         index, count = place(given)
+        if count == 1:
+            return cls.here()
         _let_memory_grow()
+        print(f"worker {index} of {count}: waiting until all are there", file=sys.stderr, flush=True)
         try:
             return cls(tf.distribute.MultiWorkerMirroredStrategy(), index, count)
         except tf.errors.OpError as error:
@@ -142,9 +147,11 @@ class Workers:
         except tf.errors.OpError as error:
             if self.count == 1 or not (isinstance(error, LOST) or any(sign in error.message for sign in LOST_SIGNS)):
                 raise
+            peer = re.search(r"/job:(\w+)/replica:0/task:(\d+)", error.message.rsplit("remote target", 1)[-1])
+            seen = f"while it waited for {peer[1]} {peer[2]}" if peer else type(error).__name__
             raise Interrupted(
-                f"worker {self.index} of {self.count}: another worker is gone ({_line(error.message)}); start all "
-                f"again with the same command, they go on from the last checkpoint in {out}"
+                f"worker {self.index} of {self.count}: another worker is gone ({seen}); start all again with the same "
+                f"command, they go on from the last checkpoint in {out}"
             ) from error
 
 
