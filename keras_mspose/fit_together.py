@@ -32,6 +32,17 @@ class TogetherModel(keras.Model):
     asked: Wish
     agreed: Wish
 
+    def build_metrics(self, batches: tf.data.Dataset) -> None:
+        """Make the variables of metrics, which Keras leaves to the first step, where a compiled function that several
+        devices run cannot.
+
+        Args:
+            batches: of the form that training and validation have; none is read.
+        """
+        nobody = tf.nest.map_structure(lambda spec: tf.zeros([1, *spec.shape[1:]], spec.dtype), batches.element_spec)
+        self.workers.strategy.run(self.test_step, args=(nobody,))
+        self.reset_metrics()
+
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
             self.train_function = self._together(self.train_step)
@@ -67,10 +78,9 @@ def together(model: keras.Model, workers: Workers) -> keras.Model:
     """What `fit` trains.
 
     Args:
-        model: not compiled, made within the strategy's scope; the result, made outside of it, shares its weights.
+        model: not compiled, made within the strategy's scope; the result, made outside of it, shares its weights, and
+            is to be compiled within it.
     """
-    if workers.count == 1:
-        return model
     found = TogetherModel(model.inputs[0], model.output, name=model.name)
     found.workers, found.asked, found.agreed = workers, Wish(), Wish()
     return found
@@ -80,7 +90,7 @@ def heeded(model: keras.Model, asked: Wish) -> Wish:
     """The wish that callbacks of `fit` heed.
 
     Args:
-        model: of `together`.
+        model: of `together`, or another, which one process trains.
         asked: what is asked of this process alone.
     """
     if not isinstance(model, TogetherModel):

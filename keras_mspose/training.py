@@ -22,7 +22,7 @@ from keras_mspose.config import RunConfig
 from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
-from keras_mspose.fit_together import heeded, together
+from keras_mspose.fit_together import TogetherModel, heeded, together
 from keras_mspose.input_wait import InputWait
 from keras_mspose.interruption import wishes
 from keras_mspose.keeper import Keeper
@@ -92,7 +92,8 @@ def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, 
         with workers.strategy.scope():
             model = build_model(config.model, len(data.skeleton))
             learner = with_teacher(model, facts) if settings.teacher else model
-        learner = together(learner, workers)
+        if workers.count > 1:
+            learner = together(learner, workers)
         with workers.strategy.scope():
             compile_model(learner, facts, steps)
             average = Average(model, settings.ema) if settings.ema else None
@@ -137,6 +138,8 @@ def _fit(
     """
     settings, steps, heads, workers = config.training, keeper.steps, list(model.output_names), keeper.workers
     validation = _validation_batches(sets[0], config, heads, workers)
+    if isinstance(model, TogetherModel):
+        model.build_metrics(validation)
     progress = TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model), begun)
     callbacks = [
         InputWait(model),
