@@ -125,7 +125,7 @@ def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, 
                 workers,
             )
             _fit(learner, sets, config, keeper, begun)
-    return saved_model.find(out)
+    return saved_model.find(out) if workers.chief else out / saved_model.BEST
 
 
 def _fit(

@@ -119,7 +119,14 @@ def _first_checkpoint(run: Path, processes: list[subprocess.Popen]) -> None:
 @pytest.mark.stress
 @pytest.mark.parametrize("lost", [0, 1])
 def test_one_is_killed_and_all_go_on(start: list[object], tmp_path: Path, lost: int) -> None:
-    often = [*start, "--set", "training.checkpoint_steps=1", "training.steps_per_epoch=40", "--out"]
+    often = [
+        *start,
+        "--set",
+        "training.checkpoint_steps=1",
+        "training.steps_per_epoch=40",
+        "training.images_every=1",
+        "--out",
+    ]
     whole, run = tmp_path / "whole", tmp_path / "killed"
     codes, said = _ended(_started(*[[*often, whole]] * 2))
     assert codes == [0, 0], said
