@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,12 +132,17 @@ def _train(options: argparse.Namespace) -> None:
     if options.memory and options.batch != "auto":
         raise MsposeError("--memory: is for --batch auto")
     if options.batch == "auto":
+        if os.environ.get("TF_CONFIG"):
+            raise MsposeError("--batch auto: not together with TF_CONFIG; set training.batch_size, of all workers")
         config = _with_batch(config, data, options, devices)
     load_tensorflow()
     from keras_mspose.training import train
+    from keras_mspose.workers import Workers
 
-    best = train(config, data, options.out, devices=devices)
-    print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data[0]}")
+    workers = Workers.join(devices)
+    best = train(config, data, options.out, workers=workers)
+    if workers.chief:
+        print(f"trained: {best}\nmeasure it: mspose evaluate {options.out} --data {options.data[0]}")
 
 
 def _with_batch(

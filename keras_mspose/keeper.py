@@ -17,6 +17,7 @@ from keras_mspose.checkpoints import Checkpoints
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import CODES, Interrupted, Wish
 from keras_mspose.saved_model import Facts
+from keras_mspose.workers import Workers
 
 
 class Keeper(keras.callbacks.Callback):
@@ -33,6 +34,7 @@ class Keeper(keras.callbacks.Callback):
         steps: of an epoch.
         wish: what was asked for from outside.
         persons: names of the persons of a batch, by epoch and step.
+        workers: the first of them writes, all wait until it has.
     """
 
     def __init__(
@@ -46,17 +48,19 @@ class Keeper(keras.callbacks.Callback):
         steps: int,
         wish: Wish,
         persons: Callable[[int, int], list[str]],
+        workers: Workers,
     ):
         super().__init__()
         self.out, self.facts, self.checkpoints, self.network, self.average = out, facts, checkpoints, network, average
-        self.key, self.steps, self.wish, self.persons = key, steps, wish, persons
+        self.key, self.steps, self.wish, self.persons, self.workers = key, steps, wish, persons, workers
         self.begun, self.step, self.sums = (checkpoints.epoch, checkpoints.step), 0, checkpoints.sums
         everything = run_log.read_log(out)
         self.rows: list[dict] = [row for row in everything if int(row["epoch"]) < checkpoints.epoch]
         self.best = max((float(row[key]) for row in self.rows if row.get(key)), default=float("-inf"))
-        checkpoints.clean()
-        if len(self.rows) < len(everything):  # of epochs that will be trained again
-            run_log.write_rows(out, self.rows)
+        if workers.chief:
+            checkpoints.clean()
+            if len(self.rows) < len(everything):  # of epochs that will be trained again
+                run_log.write_rows(out, self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch, self.step = epoch, self.begun[1] if epoch == self.begun[0] else 0
@@ -96,6 +100,11 @@ class Keeper(keras.callbacks.Callback):
         if not self.checkpoints.finite():
             raise self._not_a_number()
         row = {"epoch": epoch, **{name: logs[name] for name in sorted(logs)}}
+        self.workers.by_chief(lambda: self._keep(row))
+        self.sums = self.sums[:0]
+        self._save(epoch + 1, 0)
+
+    def _keep(self, row: dict) -> None:
         with self.average.in_place() if self.average else nullcontext(), self.checkpoints.disk_errors_named():
             # The row first: a kill between the two then repeats the epoch and its row, instead of losing the row.
             self.rows.append(row)
@@ -104,13 +113,12 @@ class Keeper(keras.callbacks.Callback):
             if row[self.key] > self.best:
                 self.best = row[self.key]
                 saved_model.save(self.network, self.out / saved_model.BEST, self.facts)
-        self.sums = self.sums[:0]
-        self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, step: int) -> None:
         if not self.checkpoints.finite():
             raise self._not_a_number()
-        self.checkpoints.save(epoch, step, self.sums, number=epoch * (self.steps + 1) + step)
+        number = epoch * (self.steps + 1) + step
+        self.workers.by_chief(lambda: self.checkpoints.save(epoch, step, self.sums, number))
 
     def _stop(self) -> None:
         self._save(self.epoch, self.step)

@@ -70,14 +70,17 @@ def training_batches(
     return batches, steps
 
 
-def batch_names(sets: Sequence[records.RecordSet], config: RunConfig, epoch: int, step: int) -> list[str]:
+def batch_names(
+    sets: Sequence[records.RecordSet], config: RunConfig, epoch: int, step: int, worker: tuple[int, int] = (0, 1)
+) -> list[str]:
     """The persons of one batch of `training_batches`, such as `000123.jpg (person 4)`, each once.
 
     Args:
         epoch, step: both from 0.
+        worker: as for `training_batches`.
     """
     found = []
-    for _, place, record in _people(sets, config, epoch, step, (0, 1)).take(config.training.batch_size):
+    for _, place, record in _people(sets, config, epoch, step, worker).take(config.training.batch_size // worker[1]):
         person = sets[int(place)].parse(record[None])
         found.append(f"{person['image_name'].numpy()[0].decode()} (person {int(person['person_id'][0])})")
     return list(dict.fromkeys(found))
@@ -146,8 +149,15 @@ def evaluation_batches(
     *,
     persons: int | None = None,
     drop_remainder: bool = False,
+    worker: tuple[int, int] = (0, 1),
+    total: int | None = None,
 ) -> tf.data.Dataset:
     """Every person of a split once, in order, not augmented.
+
+    Args:
+        persons: the first so many alone.
+        worker: (index from 0, count) of this machine among several: person i is of machine i % count.
+        total: so many over all machines, beginning with the first again where there are fewer.
 
     Returns:
         Dataset of dicts: `crop` (B, H, W, 3) uint8, `targets` (B, K, 4), `matrix` (B, 2, 3) photograph to crop,
@@ -173,6 +183,10 @@ def evaluation_batches(
     source = tf.data.TFRecordDataset(data.files(split))
     if persons is not None:
         source = source.take(persons)
+    if total is not None:
+        source = source.repeat().take(total)
+    if worker[1] > 1:
+        source = source.shard(worker[1], worker[0])
     return (
         source.batch(batch_size, drop_remainder=drop_remainder)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -22,6 +22,7 @@ from keras_mspose.config import RunConfig
 from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
+from keras_mspose.fit_together import TogetherModel, heeded, together
 from keras_mspose.input_wait import InputWait
 from keras_mspose.interruption import wishes
 from keras_mspose.keeper import Keeper
@@ -34,10 +35,16 @@ from keras_mspose.saved_model import Facts
 from keras_mspose.schedule import WarmupDecay
 from keras_mspose.start_from import take_weights
 from keras_mspose.training_images import TrainingImages
+from keras_mspose.workers import Workers
 
 
 def train(
-    config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, *, devices: list[str] | None = None
+    config: RunConfig,
+    data: RecordSet | Sequence[RecordSet],
+    out: Path,
+    *,
+    devices: list[str] | None = None,
+    workers: Workers | None = None,
 ) -> Path:
     """Train a network, or go on where an earlier call with the same arguments stopped.
 
@@ -47,6 +54,7 @@ def train(
             metric count.
         out: run folder; made if missing.
         devices: such as ["GPU:0", "GPU:1"]; all GPUs, or the CPU, where None.
+        workers: who trains together, from `Workers.join`; instead of `devices`.
 
     Returns:
         Path of the best network, `out / "best.keras"`.
@@ -54,31 +62,39 @@ def train(
     Raises:
         MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices,
             the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix` refuses.
-        Interrupted: by SIGTERM or Ctrl-C; what was trained is saved.
+        Interrupted: by SIGTERM, Ctrl-C or the loss of another worker; the same command goes on.
     """
+    workers = workers or Workers.here(devices)
+    with workers.lost_named(out):
+        return _train(config, data, out, workers)
+
+
+def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, workers: Workers) -> Path:
     given = [data] if isinstance(data, RecordSet) else list(data)
     sets = mixing.mix(given, config.data)
     data = sets[0]
     augment.check(config.data.augment, data.skeleton)
     facts = Facts(data.skeleton, data.metric, config)
-    run_folder.claim(out, facts, given)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    workers.agree("recipe and data", [facts.to_dict(), [one.to_dict() for one in given]])
+    workers.by_chief(lambda: run_folder.claim(out, facts, given))
+    workers.agree("run folder", (out / run_folder.CONFIG).is_file())
     allocator.keep_freed_memory()
-    strategy = tf.distribute.MirroredStrategy(devices)
-    settings, replicas = config.training, strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {replicas} devices")
+    settings = config.training
+    if settings.batch_size % workers.replicas:
+        raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {workers.replicas} devices")
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     try:
-        with strategy.scope():
+        steps = pipeline.epoch_steps(sets, config)
+        with workers.strategy.scope():
             model = build_model(config.model, len(data.skeleton))
             learner = with_teacher(model, facts) if settings.teacher else model
-            steps = pipeline.epoch_steps(sets, config)
+        if workers.count > 1:
+            learner = together(learner, workers)
+        with workers.strategy.scope():
             compile_model(learner, facts, steps)
             average = Average(model, settings.ema) if settings.ema else None
             checkpoints = Checkpoints(out, model, learner.optimizer, average, settings.keep_checkpoints)
@@ -86,10 +102,11 @@ def train(
         keras.config.set_dtype_policy("float32")
     restored = checkpoints.restore()
     begun = checkpoints.epoch, checkpoints.step
-    if restored:
+    workers.agree("checkpoint", begun)
+    if restored and workers.chief:
         within = f", step {begun[1]} of {steps}" if begun[1] else ""
         print(f"resuming {out} after epoch {begun[0]} of {settings.epochs}{within}, from {restored}")
-    elif settings.start_from:
+    elif settings.start_from and not restored:
         take_weights(model, facts, Path(settings.start_from))
         if average:
             average.restart()
@@ -103,11 +120,12 @@ def train(
                 average,
                 val_key(learner, data.metric),
                 steps,
-                wish,
-                lambda epoch, step: pipeline.batch_names(sets, config, epoch, step),
+                heeded(learner, wish),
+                lambda epoch, step: pipeline.batch_names(sets, config, epoch, step, workers.place),
+                workers,
             )
             _fit(learner, sets, config, keeper, begun)
-    return saved_model.find(out)
+    return saved_model.find(out) if workers.chief else out / saved_model.BEST
 
 
 def _fit(
@@ -118,21 +136,25 @@ def _fit(
     An epoch that was interrupted is a `fit` of its own, of the steps that are left. Where only its validation is left,
     that takes place as in `fit`.
     """
-    settings, steps, heads = config.training, keeper.steps, list(model.output_names)
-    validation = _validation_batches(sets[0], config, heads, model.distribute_strategy.num_replicas_in_sync)
+    settings, steps, heads, workers = config.training, keeper.steps, list(model.output_names), keeper.workers
+    validation = _validation_batches(sets[0], config, heads, workers)
+    if isinstance(model, TogetherModel):
+        model.build_metrics(validation)
     progress = TrainingProgress(settings.epochs, steps, settings.batch_size, answer_name(model), begun)
     callbacks = [
         InputWait(model),
         *([Averaging(keeper.average)] if keeper.average else []),
         keeper,
-        keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False),
-        progress,
     ]
-    if settings.images_every:
+    if workers.chief:
+        callbacks += [keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False), progress]
+    if workers.chief and settings.images_every:
         callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
 
     def fit(epoch: int, step: int, end: int) -> None:
-        batches, _ = pipeline.training_batches(sets, config, heads, start_epoch=epoch, start_step=step)
+        batches, _ = pipeline.training_batches(
+            sets, config, heads, start_epoch=epoch, start_step=step, worker=workers.place
+        )
         model.fit(
             batches,
             steps_per_epoch=steps - step,
@@ -235,28 +257,29 @@ def val_key(model: keras.Model, metric: str) -> str:
     return f"val_{answer_name(model)}_{metric}" if len(model.output_names) > 1 else f"val_{metric}"
 
 
-def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], replicas: int) -> tf.data.Dataset:
-    """The validation split, its last batch filled up until it divides over the replicas, as Keras needs. Who fills it
-    has no reference length and does not count in the accuracy."""
-
+def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], workers: Workers) -> tf.data.Dataset:
+    """The validation split, this worker's part, filled up until it divides over the replicas, as Keras needs. Who fills
+    it has no reference length and does not count in the accuracy."""
+    split, settings, (index, count) = config.data.val_split, config.training, workers.place
+    persons = min(data.persons(split), settings.val_persons or sys.maxsize)
+    total, batch = -(-persons // workers.replicas) * workers.replicas, settings.batch_size // count
     batches = pipeline.evaluation_batches(
         data,
-        config.data.val_split,
+        split,
         config.model.input_size,
         config.data.box,
-        config.training.batch_size,
-        persons=config.training.val_persons,
+        batch,
+        persons=persons,
+        worker=workers.place,
+        total=total,
     )
 
-    def filled(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        crops, targets = batch["crop"], batch["targets"]
-        index = tf.range(-(-tf.shape(crops)[0] // replicas) * replicas) % tf.shape(crops)[0]
-        counted = tf.range(tf.shape(index)[0]) < tf.shape(crops)[0]
-        crops, targets = tf.gather(crops, index), tf.gather(targets, index)
-        reference = targets[..., 3:] * tf.cast(counted, tf.float32)[:, None, None]
-        return crops, dict.fromkeys(heads, tf.concat([targets[..., :3], reference], axis=-1))
+    def filled(number: tf.Tensor, found: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        targets = found["targets"]
+        places = (number * batch + tf.range(tf.shape(targets)[0], dtype=tf.int64)) * count + index
+        reference = targets[..., 3:] * tf.cast(places < persons, tf.float32)[:, None, None]
+        return found["crop"], dict.fromkeys(heads, tf.concat([targets[..., :3], reference], axis=-1))
 
     # Without its length Keras warns that a finite data set ran out, as if something had gone wrong.
-    persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
-    length = -(-persons // config.training.batch_size)
-    return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))
+    length = -(-total // settings.batch_size)
+    return batches.enumerate().map(filled).apply(tf.data.experimental.assert_cardinality(length))
