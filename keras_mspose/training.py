@@ -18,13 +18,14 @@ import tensorflow as tf
 from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_folder, saved_model
 from keras_mspose.averaging import Average, Averaging
 from keras_mspose.checkpoints import Checkpoints
-from keras_mspose.config import RunConfig
+from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.input_wait import InputWait
 from keras_mspose.interruption import wishes
 from keras_mspose.keeper import Keeper
+from keras_mspose.learner import Learner
 from keras_mspose.losses import HeatmapLoss, skeleton_groups
 from keras_mspose.model import REGRESSION, answer_name, build_model, head_scale, head_stride
 from keras_mspose.optimizer import Adam
@@ -52,8 +53,9 @@ def train(
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices,
-            the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix` refuses.
+        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices
+            and parts, the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix`
+            refuses.
         Interrupted: by SIGTERM or Ctrl-C; what was trained is saved.
     """
     given = [data] if isinstance(data, RecordSet) else list(data)
@@ -67,8 +69,7 @@ def train(
     allocator.keep_freed_memory()
     strategy = tf.distribute.MirroredStrategy(devices)
     settings, replicas = config.training, strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {replicas} devices")
+    check_batch(settings, replicas)
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -77,9 +78,8 @@ def train(
     try:
         with strategy.scope():
             model = build_model(config.model, len(data.skeleton))
-            learner = with_teacher(model, facts) if settings.teacher else model
             steps = pipeline.epoch_steps(sets, config)
-            compile_model(learner, facts, steps)
+            learner = learner_of(model, facts, steps)
             average = Average(model, settings.ema) if settings.ema else None
             checkpoints = Checkpoints(out, model, learner.optimizer, average, settings.keep_checkpoints)
     finally:
@@ -171,6 +171,39 @@ def _end_epoch(
     listeners.on_train_end()
 
 
+def check_batch(settings: TrainingConfig, replicas: int) -> None:
+    """Whether a batch can be cut into equal shares for the devices, and each share into equal parts.
+
+    Raises:
+        MsposeError: it cannot.
+    """
+    batch, parts = settings.batch_size, settings.accumulate or 1
+    if batch % replicas:
+        raise MsposeError(f"training.batch_size {batch} does not divide over {replicas} devices")
+    if batch % (replicas * parts):
+        share = f" ({batch // replicas} on each of {replicas} devices)" if replicas > 1 else ""
+        raise MsposeError(
+            f"training.accumulate {parts} does not divide training.batch_size {batch}{share}: expected a multiple of "
+            f"{replicas * parts} persons"
+        )
+
+
+def learner_of(model: keras.Model, facts: Facts, steps: int) -> keras.Model:
+    """What `fit` trains, compiled: the network itself, or more about it, with the same weights.
+
+    Args:
+        model: the network.
+        facts: skeleton, metric and recipe.
+        steps: of an epoch, for the learning rate's decay.
+    """
+    settings = facts.config.training
+    learner = with_teacher(model, facts) if settings.teacher else model
+    if (settings.accumulate or 1) > 1:
+        learner = Learner(learner, settings.accumulate)
+    compile_model(learner, facts, steps)
+    return learner
+
+
 def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
     """Give the network its optimizer, the loss of every head, and the accuracy of its answer.
 
@@ -238,13 +271,13 @@ def val_key(model: keras.Model, metric: str) -> str:
 def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], replicas: int) -> tf.data.Dataset:
     """The validation split, its last batch filled up until it divides over the replicas, as Keras needs. Who fills it
     has no reference length and does not count in the accuracy."""
-
+    batch = config.training.batch_size // (config.training.accumulate or 1)
     batches = pipeline.evaluation_batches(
         data,
         config.data.val_split,
         config.model.input_size,
         config.data.box,
-        config.training.batch_size,
+        batch,
         persons=config.training.val_persons,
     )
 
@@ -258,5 +291,5 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], re
 
     # Without its length Keras warns that a finite data set ran out, as if something had gone wrong.
     persons = min(data.persons(config.data.val_split), config.training.val_persons or sys.maxsize)
-    length = -(-persons // config.training.batch_size)
+    length = -(-persons // batch)
     return batches.map(filled).apply(tf.data.experimental.assert_cardinality(length))

@@ -59,6 +59,12 @@ def test_devices_multiply_it_and_the_data_ends_it(dots, monkeypatch) -> None:
     assert _found(dots, monkeypatch, 9000 * MIB, devices=3).training.batch_size == 498
 
 
+def test_parts_multiply_it_too(dots, monkeypatch) -> None:
+    found = _found(dots, monkeypatch, 500 * MIB, devices=2, accumulate=3).training
+    assert (found.batch_size, found.accumulate) == (2 * 3 * 35, 3)
+    assert _found(dots, monkeypatch, 9000 * MIB, devices=3, accumulate=4).training.batch_size == 492  # of 500 persons
+
+
 def test_a_cpu_also_holds_the_records_that_are_shuffled(dots, monkeypatch) -> None:
     held = sum(Path(file).stat().st_size for file in dots.records.files("train")) * 4096 // 500
     facts = _facts(dots.records)

@@ -1,0 +1,55 @@
+"""The network as `fit` trains it where memory is short: a step's batch in parts, whose gradients are averaged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Learner(keras.Model):
+    """The same layers and outputs as a model, with a training step of less memory. A step stays one update.
+
+    Keras's own `gradient_accumulation_steps` counts a part as a step: learning rate, decay, Adam's bias correction,
+    epochs and checkpoints would all go by parts, and its `cond` about the update cannot be traced for several replicas.
+
+    Args:
+        model: the network, or what `distillation.with_teacher` made of it.
+        parts: that each replica's share of a batch is cut into; they divide it.
+    """
+
+    def __init__(self, model: keras.Model, parts: int):
+        super().__init__(model.inputs[0], model.output, name=model.name)
+        self.parts = parts
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        crops, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        pieces = tf.nest.map_structure(lambda t: tf.reshape(t, [self.parts, -1, *t.shape[1:]]), (crops, targets))
+        sums = [tf.zeros(variable.shape, variable.dtype) for variable in self.trainable_variables]
+
+        def with_part(part: tf.Tensor | int, sums: list[tf.Tensor]) -> tuple[tf.Tensor | int, list[tf.Tensor]]:
+            found = self._gradients(*tf.nest.map_structure(lambda t: t[part], pieces))
+            return part + 1, [a + b for a, b in zip(sums, found, strict=True)]
+
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            _, sums = tf.while_loop(
+                lambda part, _: part < self.parts, with_part, (tf.constant(0), sums), parallel_iterations=1
+            )
+        else:  # replicas cannot exchange the statistics of batch normalisation within a loop
+            for part in range(self.parts):
+                with tf.control_dependencies(sums):  # else parts are in memory side by side
+                    _, sums = with_part(part, sums)
+        self.optimizer.apply([total / self.parts for total in sums], self.trainable_variables)
+        return self.get_metrics_result()
+
+    def _gradients(self, crops: tf.Tensor, targets: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        """Of the mean loss over these persons; the metrics take them in."""
+        with tf.GradientTape() as tape:
+            outputs = self(crops, training=True)
+            loss = self.compute_loss(crops, targets, outputs)
+            scaled = self.optimizer.scale_loss(loss)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.metrics[0].update_state(loss * replicas, sample_weight=tf.shape(crops)[0])  # Keras's own, of the loss
+        self.compute_metrics(crops, targets, outputs)
+        return tape.gradient(scaled, self.trainable_variables)
