@@ -198,8 +198,8 @@ def learner_of(model: keras.Model, facts: Facts, steps: int) -> keras.Model:
     """
     settings = facts.config.training
     learner = with_teacher(model, facts) if settings.teacher else model
-    if (settings.accumulate or 1) > 1:
-        learner = Learner(learner, settings.accumulate)
+    if (settings.accumulate or 1) > 1 or settings.checkpoint_gradients:
+        learner = Learner(learner, parts=settings.accumulate or 1, recompute=settings.checkpoint_gradients)
     compile_model(learner, facts, steps)
     return learner
 

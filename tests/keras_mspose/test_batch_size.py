@@ -87,8 +87,9 @@ def test_a_run_keeps_its_batch(dots, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_memory_holds_more_persons(dots, monkeypatch) -> None:
-    """Really measured, in processes of their own."""
-    small, large = (batch_size._measured(_facts(dots.records), persons, ["CPU:0"]) for persons in (4, 260))
+    """Really measured, in processes of their own, of a step in parts whose features are computed again."""
+    facts = _facts(dots.records, accumulate=3, checkpoint_gradients=True)
+    small, large = (batch_size._measured(facts, persons, ["CPU:0"]) for persons in (4, 260))
     assert 200 * MIB < small.peak < large.peak < small.free
     assert not small.gpu and small.devices == 1
     each = (large.peak - small.peak) / 256
