@@ -42,7 +42,7 @@ def with_largest_batch(
 
     Training steps of two small batches are run, each in a process of its own, since TensorFlow gives no memory back.
     What a step needs grows linearly with its persons, give or take `RESERVE`; on a CPU the records that are held for
-    shuffling come on top.
+    shuffling come on top. A step in parts (`training.accumulate`) needs what one of them does.
 
     Args:
         memory: bytes that may be used, of each GPU or of the machine; what is free now where None.
@@ -58,9 +58,9 @@ def with_largest_batch(
     each = max((_measured(facts, FEW + added, devices).peak - small.peak) / added, 1.0)
     fixed = small.peak - each * FEW + (0 if small.gpu else _held(sets, config))
     fit = int(((1 - RESERVE) * limit - fixed) // each)  # persons of one device at a time
-    devices_there = small.devices
+    at_a_time = small.devices * (config.training.accumulate or 1)
     everybody = sum(one.persons(config.data.train_split) for one in sets)
-    batch = min(fit, everybody // devices_there) * devices_there
+    batch = min(fit, everybody // at_a_time) * at_a_time
     figures = f"{fixed / 2**20:,.0f} MiB and {each / 2**20:,.1f} MiB a person, of {limit / 2**20:,.0f} MiB"
     if batch < 1:
         raise MsposeError(f"--batch auto: not one person fits: {figures}; use a smaller model or input_size")
@@ -89,7 +89,7 @@ class Measured:
 
 
 def _measured(facts: Facts, persons: int, devices: list[str] | None) -> Measured:
-    """Training steps of so many persons on one device, in a process of its own."""
+    """Training steps of so many persons at a time on one device, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, facts, persons, devices))
@@ -112,24 +112,27 @@ def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] 
     import numpy as np
     import tensorflow as tf
 
-    from keras_mspose import training
     from keras_mspose.averaging import Average
-    from keras_mspose.distillation import with_teacher
     from keras_mspose.info import cost
+    from keras_mspose.learner import learner_of
     from keras_mspose.model import build_model, inference_model
+    from keras_mspose.objective import compile_model
 
     everywhere = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = devices or [device.name for device in everywhere]
     settings = facts.config.training
+    parts = min(settings.accumulate or 1, 2)  # more of them take longer, not more
+    settings = replace(settings, accumulate=parts)
+    facts = replace(facts, config=replace(facts.config, training=settings))
     keras.config.set_dtype_policy(settings.precision)
     with tf.distribute.MirroredStrategy(names[:1]).scope():
         model = build_model(facts.config.model, len(facts.skeleton))
-        learner = with_teacher(model, facts) if settings.teacher else model
-        training.compile_model(learner, facts, steps=1)
+        learner = learner_of(model, facts)
+        compile_model(learner, facts, steps=1)
         average = Average(model, settings.ema) if settings.ema else None
     rng, size = np.random.default_rng(0), facts.config.model.input_size
-    crops = rng.integers(0, 256, (persons, *size, 3), np.uint8)
-    targets = rng.uniform(1, min(size), (persons, len(facts.skeleton), 4)).astype(np.float32)
+    crops = rng.integers(0, 256, (parts * persons, *size, 3), np.uint8)
+    targets = rng.uniform(1, min(size), (parts * persons, len(facts.skeleton), 4)).astype(np.float32)
     for _ in range(3):
         learner.train_on_batch(crops, dict.fromkeys(learner.output_names, targets))
         if average:

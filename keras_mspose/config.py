@@ -129,6 +129,10 @@ class TrainingConfig:
     Attributes:
         epochs: passes over the training split.
         batch_size: persons of one step, over all replicas together.
+        accumulate: parts that a step is computed in, one after the other, in the memory of one; their gradients are
+            averaged before its one update. The statistics of batch normalisation are of a part. In one where null.
+        checkpoint_gradients: whether each stack's features are computed again in the backward pass instead of kept, for
+            less memory and more time.
         learning_rate: Adam's, at its largest.
         warmup_steps: steps over which the learning rate rises linearly from 0.
         decay: `steps` halves it at `decay_epochs`; `cosine` lowers it to 1 % at the end; `constant` leaves it.
@@ -163,6 +167,8 @@ class TrainingConfig:
 
     epochs: Positive = 100
     batch_size: Positive = 16
+    accumulate: Positive | None = None
+    checkpoint_gradients: bool = False
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     decay: Literal["steps", "cosine", "constant"] = "steps"

@@ -153,9 +153,9 @@ def _facts(folder: DemoFolder, data: RecordSet, model: keras.Model) -> dict:
     import keras
     import tensorflow as tf
 
-    from keras_mspose import __version__, training
+    from keras_mspose import __version__, objective
 
-    key = training.val_key(model, data.metric)
+    key = objective.val_key(model, data.metric)
     split, val = folder.config.data.train_split, folder.config.data.val_split
     return {
         "network": {

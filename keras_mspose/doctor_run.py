@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_mspose import doctor, geometry, pipeline, run_log, saved_model, training, visualization
+from keras_mspose import doctor, geometry, objective, pipeline, run_log, saved_model, visualization
 from keras_mspose.config import RunConfig
 from keras_mspose.doctor import Finding
 from keras_mspose.losses import HeatmapLoss
@@ -163,7 +163,7 @@ def _about_run(facts: Facts, model: keras.Model, seen: Seen, run: Path) -> Itera
     size = min(len(seen.crops), 64)
     crops, targets = seen.crops[:size], tf.constant(seen.targets[:size])
     weights = model.get_weights()  # training mode changes the moving averages
-    losses = training.head_losses(model, facts)
+    losses = objective.head_losses(model, facts)
     batch, moving = (_losses(losses, model(crops, training=mode), targets) for mode in (True, False))
     model.set_weights(weights)
     empty = _losses(losses, {name: tf.zeros((size, *model.output[name].shape[1:])) for name in moving}, targets)
@@ -171,7 +171,7 @@ def _about_run(facts: Facts, model: keras.Model, seen: Seen, run: Path) -> Itera
     yield doctor.heads_alive(batch, empty)
     log = [float(row["loss"]) for row in run_log.read_log(run)] if run.is_dir() else []
     if log:
-        weights = training.loss_weights(model, facts.config) or {}
+        weights = objective.loss_weights(model, facts.config) or {}
         yield doctor.learns(log, sum(weights.get(name, 1.0) * loss for name, loss in empty.items()))
 
 
@@ -183,7 +183,7 @@ def _step_seconds(facts: Facts, model: keras.Model, seen: Seen) -> float:
     """Time of a training step on one batch that is there already; the weights stay as they are."""
     batch = facts.config.training.batch_size
     crops, targets = tf.constant(seen.crops[:batch]), tf.constant(seen.targets[:batch])
-    losses = training.head_losses(model, facts)
+    losses = objective.head_losses(model, facts)
     trained = [weight.value for weight in model.trainable_variables]
     averages = [weight.value for weight in model.non_trainable_variables]
     before = [value.numpy() for value in averages]

@@ -7,6 +7,9 @@ which keeps the first heatmaps small however many modules stand in a row.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -15,6 +18,17 @@ from keras import layers
 
 STRIDE = 4  # crop pixels a GT heatmap pixel
 BN_MOMENTUM = 0.9  # field-wide failure: 0.99 leaves validation near 0 for the first thousand small steps
+_HELD: ContextVar[bool] = ContextVar("held", default=False)  # of each thread: every replica has one
+
+
+@contextmanager
+def averages_held() -> Iterator[None]:
+    """Within the block batch normalisation leaves its moving averages alone: for features that are computed again."""
+    token = _HELD.set(True)
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
 
 
 @keras.saving.register_keras_serializable("keras_mspose")
@@ -33,7 +47,25 @@ class BatchNorm(layers.BatchNormalization):
         learning = bool(training) and self.trainable
         replica = tf.distribute.get_replica_context()
         if learning and replica is not None and replica.num_replicas_in_sync > 1:
-            return super().call(inputs, training=True, mask=mask)
+            normalised, mean, variance = self._synchronised(inputs)
+        else:
+            normalised, mean, variance = self._fused(inputs, learning)
+        if learning and not _HELD.get():
+            for average, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                average.assign(average * self.momentum + now * (1.0 - self.momentum))
+        return normalised
+
+    def _synchronised(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Normalised by the mean and variance over all replicas, which come with it."""
+        x = tf.cast(inputs, tf.float32)
+        mean, variance = keras.ops.moments(x, axes=(0, 1, 2), synchronized=True)
+        x = keras.ops.batch_normalization(
+            x, mean, variance, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
+        )
+        return tf.cast(x, self.compute_dtype), mean, variance
+
+    def _fused(self, inputs: tf.Tensor, learning: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Normalised by the batch's mean and variance, which come with it, or by the moving averages."""
         moving = (tf.cast(self.moving_mean.value, tf.float32), tf.cast(self.moving_variance.value, tf.float32))
         mean, variance = (tf.zeros([0]), tf.zeros([0])) if learning else moving
         normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -49,9 +81,7 @@ class BatchNorm(layers.BatchNormalization):
             # The kernel reports the sample variance, n / (n - 1) times what Keras averages.
             values = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
             variance *= tf.maximum(values - 1.0, 1.0) / values
-            for average, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                average.assign(average * self.momentum + now * (1.0 - self.momentum))
-        return normalised
+        return normalised, mean, variance
 
 
 def convolution(

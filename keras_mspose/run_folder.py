@@ -15,9 +15,10 @@ from keras_mspose.result_file import write_json
 from keras_mspose.saved_model import Facts
 
 CONFIG = "config.json"
-# What may differ when a run goes on: where it was made, and how much of it is kept and shown, not how it is trained.
+# What may differ when a run goes on: where it was made, how much of it is kept and shown, and what memory it takes, not
+# how it is trained.
 FREE = {"datasets", "versions.keras", "versions.tensorflow"} | {
-    f"config.training.{key}" for key in ("checkpoint_steps", "keep_checkpoints", "images_every")
+    f"config.training.{key}" for key in ("checkpoint_steps", "keep_checkpoints", "images_every", "checkpoint_gradients")
 }
 
 

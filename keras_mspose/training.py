@@ -15,24 +15,21 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_mspose import allocator, augment, metrics, mixing, pipeline, run_folder, saved_model
+from keras_mspose import allocator, augment, mixing, pipeline, run_folder, saved_model
 from keras_mspose.averaging import Average, Averaging
 from keras_mspose.checkpoints import Checkpoints
-from keras_mspose.config import RunConfig
-from keras_mspose.distillation import ENDING, TaughtLoss, shared_weights, with_teacher
+from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
-from keras_mspose.fit_metric import CorrectKeypoints
 from keras_mspose.fit_together import TogetherModel, heeded, together
 from keras_mspose.input_wait import InputWait
 from keras_mspose.interruption import wishes
 from keras_mspose.keeper import Keeper
-from keras_mspose.losses import HeatmapLoss, skeleton_groups
-from keras_mspose.model import REGRESSION, answer_name, build_model, head_scale, head_stride
-from keras_mspose.optimizer import Adam
+from keras_mspose.learner import learner_of
+from keras_mspose.model import answer_name, build_model
+from keras_mspose.objective import compile_model, val_key
 from keras_mspose.progress import TrainingProgress
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
-from keras_mspose.schedule import WarmupDecay
 from keras_mspose.start_from import take_weights
 from keras_mspose.training_images import TrainingImages
 from keras_mspose.workers import Workers
@@ -60,8 +57,9 @@ def train(
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices,
-            the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix` refuses.
+        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices
+            and parts, the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix`
+            refuses.
         Interrupted: by SIGTERM, Ctrl-C or the loss of another worker; the same command goes on.
     """
     workers = workers or Workers.here(devices)
@@ -80,8 +78,7 @@ def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, 
     workers.agree("run folder", (out / run_folder.CONFIG).is_file())
     allocator.keep_freed_memory()
     settings = config.training
-    if settings.batch_size % workers.replicas:
-        raise MsposeError(f"training.batch_size {settings.batch_size} does not divide over {workers.replicas} devices")
+    check_batch(settings, workers)
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -91,7 +88,7 @@ def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, 
         steps = pipeline.epoch_steps(sets, config)
         with workers.strategy.scope():
             model = build_model(config.model, len(data.skeleton))
-            learner = with_teacher(model, facts) if settings.teacher else model
+            learner = learner_of(model, facts)
         if workers.count > 1:
             learner = together(learner, workers)
         with workers.strategy.scope():
@@ -193,68 +190,26 @@ def _end_epoch(
     listeners.on_train_end()
 
 
-def compile_model(model: keras.Model, facts: Facts, steps: int) -> None:
-    """Give the network its optimizer, the loss of every head, and the accuracy of its answer.
+def check_batch(settings: TrainingConfig, workers: Workers) -> None:
+    """Whether a batch can be cut into equal shares for the devices, and each share into equal parts.
 
-    Args:
-        model: the network, or what `distillation.with_teacher` made of it.
-        facts: skeleton, metric and recipe.
-        steps: of an epoch, for the learning rate's decay.
+    Raises:
+        MsposeError: it cannot, or memory is to be saved where several machines train, which is not built.
     """
-    answer, settings, skeleton = answer_name(model), facts.config.training, facts.skeleton
-    metric = CorrectKeypoints(
-        len(skeleton),
-        skeleton.scored_indices,
-        metrics.THRESHOLDS[facts.metric],
-        stride=head_stride(answer),
-        sigma=settings.sigma,
-        name=facts.metric,
-    )
-    optimizer = Adam(WarmupDecay.of(settings, steps), weight_decay=settings.weight_decay or None)
-    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
-    model.compile(
-        optimizer=optimizer,
-        loss=head_losses(model, facts),
-        loss_weights=loss_weights(model, facts.config),
-        metrics={answer: [metric]},
-    )
-    model.optimizer.build(model.trainable_variables)  # else fit traces the optimizer twice
-
-
-def head_losses(model: keras.Model, facts: Facts) -> dict[str, HeatmapLoss]:
-    """The loss of every output by its name: equation 1 for heads, with what the recipe adds to it."""
-    settings = facts.config.training
-    groups = skeleton_groups(facts.skeleton) if settings.structure else None
-    return {
-        name: TaughtLoss()
-        if name.endswith(ENDING)
-        else HeatmapLoss(
-            head_scale(name),
-            settings.sigma,
-            settings.pyramid,
-            settings.hard_keypoints if name == answer_name(model) else None,
-            settings.structure,
-            groups,
+    batch, parts, replicas = settings.batch_size, settings.accumulate or 1, workers.replicas
+    if workers.count > 1 and (parts > 1 or settings.checkpoint_gradients):
+        raise MsposeError(
+            "training.accumulate and training.checkpoint_gradients: not together with TF_CONFIG; each machine more has "
+            "a smaller share of the batch"
         )
-        for name in model.output_names
-    }
-
-
-def loss_weights(model: keras.Model, config: RunConfig) -> dict[str, float] | None:
-    """The weight of every output's loss by its name; None where all are 1."""
-    given, scales, names = config.training.scale_weights, config.model.scales, model.output_names
-    taught = any(name.endswith(ENDING) for name in names)
-    if given is None and not taught:
-        return None
-    weights = dict(zip(scales, given or [1.0] * len(scales), strict=True))
-    heads = [name for name in names if not name.endswith(ENDING)]
-    found = {name: 1.0 if name == REGRESSION else weights[head_scale(name)] for name in heads}
-    return shared_weights(names, found, config.training.teacher_weight) if taught else found
-
-
-def val_key(model: keras.Model, metric: str) -> str:
-    """Name of the validation accuracy in the logs of `fit`."""
-    return f"val_{answer_name(model)}_{metric}" if len(model.output_names) > 1 else f"val_{metric}"
+    if batch % replicas:
+        raise MsposeError(f"training.batch_size {batch} does not divide over {replicas} devices")
+    if batch % (replicas * parts):
+        share = f" ({batch // replicas} on each of {replicas} devices)" if replicas > 1 else ""
+        raise MsposeError(
+            f"training.accumulate {parts} does not divide training.batch_size {batch}{share}: expected a multiple of "
+            f"{replicas * parts} persons"
+        )
 
 
 def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], workers: Workers) -> tf.data.Dataset:
@@ -262,7 +217,9 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], wo
     it has no reference length and does not count in the accuracy."""
     split, settings, (index, count) = config.data.val_split, config.training, workers.place
     persons = min(data.persons(split), settings.val_persons or sys.maxsize)
-    total, batch = -(-persons // workers.replicas) * workers.replicas, settings.batch_size // count
+    total = -(-persons // workers.replicas) * workers.replicas
+    step = settings.batch_size // (settings.accumulate or 1)
+    batch = step // count
     batches = pipeline.evaluation_batches(
         data,
         split,
@@ -281,5 +238,5 @@ def _validation_batches(data: RecordSet, config: RunConfig, heads: list[str], wo
         return found["crop"], dict.fromkeys(heads, tf.concat([targets[..., :3], reference], axis=-1))
 
     # Without its length Keras warns that a finite data set ran out, as if something had gone wrong.
-    length = -(-total // settings.batch_size)
+    length = -(-total // step)
     return batches.enumerate().map(filled).apply(tf.data.experimental.assert_cardinality(length))

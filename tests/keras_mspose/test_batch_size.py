@@ -59,6 +59,12 @@ def test_devices_multiply_it_and_the_data_ends_it(dots, monkeypatch) -> None:
     assert _found(dots, monkeypatch, 9000 * MIB, devices=3).training.batch_size == 498
 
 
+def test_parts_multiply_it_too(dots, monkeypatch) -> None:
+    found = _found(dots, monkeypatch, 500 * MIB, devices=2, accumulate=3).training
+    assert (found.batch_size, found.accumulate) == (2 * 3 * 35, 3)
+    assert _found(dots, monkeypatch, 9000 * MIB, devices=3, accumulate=4).training.batch_size == 492  # of 500 persons
+
+
 def test_a_cpu_also_holds_the_records_that_are_shuffled(dots, monkeypatch) -> None:
     held = sum(Path(file).stat().st_size for file in dots.records.files("train")) * 4096 // 500
     facts = _facts(dots.records)
@@ -81,8 +87,9 @@ def test_a_run_keeps_its_batch(dots, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_memory_holds_more_persons(dots, monkeypatch) -> None:
-    """Really measured, in processes of their own."""
-    small, large = (batch_size._measured(_facts(dots.records), persons, ["CPU:0"]) for persons in (4, 260))
+    """Really measured, in processes of their own, of a step in parts whose features are computed again."""
+    facts = _facts(dots.records, accumulate=3, checkpoint_gradients=True)
+    small, large = (batch_size._measured(facts, persons, ["CPU:0"]) for persons in (4, 260))
     assert 200 * MIB < small.peak < large.peak < small.free
     assert not small.gpu and small.devices == 1
     each = (large.peak - small.peak) / 256

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mspose import saved_model, training
+from keras_mspose import objective, saved_model
 from keras_mspose.config import ModelConfig, RunConfig, TrainingConfig
 from keras_mspose.distillation import with_teacher
 from keras_mspose.errors import MsposeError
@@ -37,14 +37,14 @@ def test_the_loss_is_shared_between_labels_and_teacher(large: tuple[Path, keras.
     path, teacher = large
     network, facts = build_model(SMALL, 14), _facts(path)
     learner = with_teacher(network, facts)
-    training.compile_model(learner, facts, steps=1)
+    objective.compile_model(learner, facts, steps=1)
     rng = np.random.default_rng(1)
     crops = rng.integers(0, 256, (2, 32, 32, 3), np.uint8)
     targets = np.concatenate([rng.uniform(0, 31, (2, 14, 2)), np.full((2, 14, 2), 2)], axis=2).astype(np.float32)
 
     given = dict.fromkeys(learner.output_names, targets)
     learned = learner.test_on_batch(crops, given, return_dict=True)["loss"]
-    mine, its, labels = network(crops), teacher(crops), training.head_losses(network, facts)
+    mine, its, labels = network(crops), teacher(crops), objective.head_losses(network, facts)
     expected = 0.0
     for name, weight, shown in (
         ("stack1_gt1", 1.0, "regression"),

@@ -1,5 +1,7 @@
 """Building blocks: batch normalisation is Keras's, a residual module begins as the identity."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import keras
@@ -97,3 +99,43 @@ def test_a_head_begins_near_nothing() -> None:
     maps = keras.Input((6, 5, 8))
     found = np.asarray(keras.Model(maps, head(maps, 3, "head"))(FEATURES))
     assert found.shape == (4, 6, 5, 3) and 0 < np.abs(found).max() < 0.1
+
+
+TWO_DEVICES = """
+from contextlib import nullcontext
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_mspose.layers import BatchNorm, averages_held
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    ours, kerass = BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9, synchronized=True)
+    for layer in (ours, kerass):
+        layer.build((None, 2, 2, 3))
+given = np.random.default_rng(0).normal(3, 2, (2, 8, 2, 2, 3)).astype("float32")
+(batch,) = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(tuple(given)).batch(8))
+def step(layer, held, x, weights):
+    with tf.GradientTape() as tape, averages_held() if held else nullcontext():
+        tape.watch(x)
+        y = layer(x, training=True)
+        loss = tf.reduce_sum(weights * y * y)
+    return y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+def found(layer, held=False):
+    run = tf.function(lambda *batch: strategy.run(lambda *given: step(layer, held, *given), batch))
+    return [strategy.gather(value, 0).numpy() for value in run(*batch)]
+def same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+answer, expected = found(ours), found(kerass)
+moved = ours.get_weights()
+same(answer, expected)
+same(moved, kerass.get_weights())
+assert np.abs(moved[2]).min() > 0.1
+same(found(ours, held=True), expected)
+same(ours.get_weights(), moved)
+"""
+
+
+def test_batch_norm_over_two_devices_is_keras_own_and_can_be_held() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_mspose import cli, pipeline, run_log, saved_model, training
+from keras_mspose import cli, objective, pipeline, run_log, saved_model, training
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import Interrupted
@@ -197,7 +197,7 @@ def test_what_small_batches_learn_holds_in_inference_mode() -> None:
     config = from_dict({"model": {**TINY["model"], "input_size": [32, 32]}, "training": TINY["training"]}, "small")
     keras.utils.set_random_seed(0)
     model = build_model(config.model, 14)
-    training.compile_model(model, saved_model.Facts(LSP14, "pck", config), steps=150)
+    objective.compile_model(model, saved_model.Facts(LSP14, "pck", config), steps=150)
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (4, 32, 32, 3), np.uint8)
     numbers = [rng.uniform(2, 30, (4, 14, 2)), np.full((4, 14, 1), 2), np.full((4, 14, 1), 9)]
@@ -251,8 +251,8 @@ def test_the_recipe_says_what_each_head_is_learned_by() -> None:
     )
     model = build_model(config.model, 14)
     facts = saved_model.Facts(LSP14, "pck", config)
-    training.compile_model(model, facts, steps=5)
-    found = training.head_losses(model, facts)
+    objective.compile_model(model, facts, steps=5)
+    found = objective.head_losses(model, facts)
     assert {name: loss.hardest for name, loss in found.items() if loss.hardest} == {"regression": 6}
     assert all(loss.structure == 0.1 for loss in found.values())
     rng = np.random.default_rng(0)
