@@ -222,9 +222,9 @@ def goals(network: str, ways: dict[str, dict]) -> list[str]:
     eager = min((ms for name, ms in own.items() if name.startswith("PyTorch eager")), default=None)
     if eager:
         lines.append(f"PyTorch eager in its better layout takes {eager / files[best]:.2f} times the best file")
-    apart = own["SavedModel"] + own["decoding the JPEG alone"]
-    jpeg = own["SavedModel, JPEG to keypoints"]
-    lines.append(f"JPEG to keypoints takes {jpeg / apart:.2f} times the bare SavedModel and the decoding")
+    for runtime, bare in (("SavedModel", "SavedModel"), ("onnxruntime", "onnxruntime model_float32")):
+        share = own[f"{runtime}, JPEG to keypoints"] / (own[bare] + own["decoding the JPEG alone"])
+        lines.append(f"JPEG to keypoints takes {share:.2f} times the bare {bare} and the decoding")
     int8, float32 = own["TFLite model_int8"], own["TFLite model_float32"]
     lines.append(f"TFLite int8 takes {int8 / float32:.2f} times float32")
     return lines

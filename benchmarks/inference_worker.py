@@ -115,6 +115,8 @@ def tflite(networks: list[Path], threads: int) -> Ways:
 def onnx(networks: list[Path], threads: int) -> Ways:
     import onnxruntime
 
+    from keras_mspose import PoseEstimator
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
 
@@ -122,8 +124,14 @@ def onnx(networks: list[Path], threads: int) -> Ways:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, {"crops": fed})
 
+    def estimating(folder: Path) -> Callable[[], object]:
+        estimator = PoseEstimator.load(folder / "export/onnx/model_float32.onnx", threads=threads)
+        jpeg, box = (folder / "photograph.jpg").read_bytes(), np.load(folder / "box.npy")
+        return lambda: estimator.predict(jpeg, box)
+
     files = [(folder, file) for folder in networks for file in sorted(folder.glob("export/onnx/*.onnx"))]
-    return {f"{folder.name}: onnxruntime {file.stem}": caller(file, crop(folder)) for folder, file in files}
+    ways = {f"{folder.name}: onnxruntime {file.stem}": caller(file, crop(folder)) for folder, file in files}
+    return ways | {f"{folder.name}: onnxruntime, JPEG to keypoints": estimating(folder) for folder in networks}
 
 
 def numpy(networks: list[Path], threads: int) -> Ways:
