@@ -4,6 +4,7 @@ upright, and that `mspose predict` gives: with a box and without, alone and besi
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,7 @@ from keras_mspose.pose_estimator import PoseEstimator
 from keras_mspose.skeleton import LSP14
 
 pytestmark = pytest.mark.slow
-# what brings a photograph into the state that its orientation undoes
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+ORIENTATIONS = range(1, 9)
 SPOTS = np.array([[-38.3, -59.8], [41.6, -20.9], [-11.6, 69.7]])  # from the middle to where it is red, green and blue
 SIDE = 210.0  # of the box about them
 LOOKS = 3
@@ -51,13 +42,16 @@ def drawn(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.clip(np.stack(spots, axis=-1) + shades[..., None], 0, 255).astype(np.uint8))
 
 
-def phones_file(upright: Image.Image, orientation: int) -> bytes:
-    """As a camera writes it that was held so; turned before it is encoded, in blocks of whole pixels."""
-    tags, buffer = Image.Exif(), io.BytesIO()
-    tags[0x010F], tags[0x0112] = "a phone", orientation
-    stored = upright if orientation == 1 else upright.transpose(STORED[orientation])
-    stored.save(buffer, "JPEG", quality=95, subsampling=0, exif=tags)
-    return buffer.getvalue()
+@pytest.fixture(scope="module")
+def phones_file(as_stored: Callable) -> Callable[[Image.Image, int], bytes]:
+    def written(upright: Image.Image, orientation: int) -> bytes:
+        """As a camera writes it that was held so; turned before it is encoded, in blocks of whole pixels."""
+        tags, buffer = Image.Exif(), io.BytesIO()
+        tags[0x010F], tags[0x0112] = "a phone", orientation
+        as_stored(upright, orientation).save(buffer, "JPEG", quality=95, subsampling=0, exif=tags)
+        return buffer.getvalue()
+
+    return written
 
 
 def write_run(folder: Path, size: tuple[int, int]) -> Path:
@@ -104,7 +98,7 @@ def held_right(
     found: np.ndarray, files: list[bytes], size: tuple[int, int], estimator: PoseEstimator, **how: Any
 ) -> None:
     """What was found is as `mspose predict` has it, the same for all, and where the spots are."""
-    for orientation, data, pose in zip(STORED, files, found, strict=True):
+    for orientation, data, pose in zip(ORIENTATIONS, files, found, strict=True):
         (same,) = estimator.predict(data, **how)
         assert np.abs(pose[:, :2] - same.keypoints).max() < NEAR, f"{orientation}: not as mspose predict has it"
         assert np.abs(pose[:, 2] - same.scores).max() < 0.02
@@ -114,8 +108,10 @@ def held_right(
 
 @pytest.mark.parametrize("size", [(320, 240), (800, 272)], ids=str)
 @pytest.mark.parametrize("boxed", [True, False], ids=["box", "no box"])
-def test_it_is_the_pose_of_the_upright_photograph(size: tuple[int, int], boxed: bool, run: Path, serve: Any) -> None:
-    files = [phones_file(drawn(*size), orientation) for orientation in STORED]
+def test_it_is_the_pose_of_the_upright_photograph(
+    size: tuple[int, int], boxed: bool, run: Path, serve: Any, phones_file: Callable
+) -> None:
+    files = [phones_file(drawn(*size), orientation) for orientation in ORIENTATIONS]
     assert {Image.open(io.BytesIO(data)).size for data in files} == {size, size[::-1]}
     box = (size[0] / 2, size[1] / 2, SIDE)
     found = serve(files, [box] * 8 if boxed else None)  # one batch, all orientations
@@ -124,21 +120,21 @@ def test_it_is_the_pose_of_the_upright_photograph(size: tuple[int, int], boxed: 
     np.testing.assert_allclose(serve(files[5:6], [box] if boxed else None)[0], found[5], atol=1e-3)
 
 
-def test_crops_need_not_be_square(tmp_path: Path) -> None:
+def test_crops_need_not_be_square(tmp_path: Path, phones_file: Callable) -> None:
     folder, size = write_run(tmp_path, (80, 48)), (320, 240)
-    files = [phones_file(drawn(*size), orientation) for orientation in STORED]
+    files = [phones_file(drawn(*size), orientation) for orientation in ORIENTATIONS]
     box = np.float32([[size[0] / 2, size[1] / 2, SIDE]])
     _, boxed = InferenceGraph(*saved_model.load(folder)).photographs(flip=False, looks=1)
     found = boxed(tf.constant(files), tf.constant(np.tile(box, (8, 1))))["keypoints"].numpy()
     held_right(found, files, size, PoseEstimator.load(folder), boxes=box)
 
 
-def test_sides_that_are_no_multiple_of_8_change_little(serve: Any) -> None:
-    found = serve([phones_file(drawn(331, 253), orientation) for orientation in STORED])
+def test_sides_that_are_no_multiple_of_8_change_little(serve: Any, phones_file: Callable) -> None:
+    found = serve([phones_file(drawn(331, 253), orientation) for orientation in ORIENTATIONS])
     assert np.abs(found - found[0])[..., :2].max() < 0.3
 
 
-def test_what_is_outside_is_outside_of_the_upright_photograph(serve: Any) -> None:
+def test_what_is_outside_is_outside_of_the_upright_photograph(serve: Any, phones_file: Callable) -> None:
     turned = phones_file(drawn(240, 320), 6)  # 320 x 240 as stored
     assert Image.open(io.BytesIO(turned)).size == (320, 240)
     serve([turned], [(100.0, 300.0, 60.0)])  # below what is stored
@@ -162,7 +158,9 @@ np.save(answer, serve(image_bytes=tf.constant([pathlib.Path(turned).read_bytes()
 """
 
 
-def test_it_needs_tensorflow_alone_and_none_of_python(exported: Path, serve: Any, tmp_path: Path) -> None:
+def test_it_needs_tensorflow_alone_and_none_of_python(
+    exported: Path, serve: Any, tmp_path: Path, phones_file: Callable
+) -> None:
     (tmp_path / "turned.jpg").write_bytes(turned := phones_file(drawn(320, 240), 8))
     arguments = [str(exported), str(tmp_path / "turned.jpg"), str(tmp_path / "answer.npy")]
     done = subprocess.run([sys.executable, "-I", "-c", ALONE, *arguments], cwd=tmp_path, capture_output=True, text=True)

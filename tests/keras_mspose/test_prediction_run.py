@@ -26,16 +26,6 @@ from keras_mspose.prediction_inputs import listed
 from keras_mspose.tracking import Tracker
 
 SIZE, PLACE = (320, 200), (200.4, 90.2)
-# what brings a photograph into the state that its EXIF orientation undoes
-STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 REASONS = {
     "text.jpg": "not an image; expected JPEG",
     "empty.jpg": "an empty file",
@@ -65,7 +55,7 @@ def positions(pose: dict) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def strange(network: Path, spot: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def strange(network: Path, spot: Callable, as_stored: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of a folder with files of every kind."""
     folder, out = tmp_path_factory.mktemp("strange"), tmp_path_factory.mktemp("results") / "out"
     pixels = spot(*PLACE, SIZE)
@@ -86,10 +76,9 @@ def strange(network: Path, spot: Callable, tmp_path_factory: pytest.TempPathFact
     picture.save(folder / "animated.gif", save_all=True, append_images=[elsewhere] * 3)
     Image.new("RGB", (1, 1), "white").save(folder / "one_pixel.png")
     for orientation in range(1, 9):
-        stored = picture.transpose(STORED[orientation]) if orientation > 1 else picture
         exif = Image.Exif()
         exif[0x0112] = orientation
-        stored.save(folder / f"orientation{orientation}.jpg", quality=95, exif=exif)
+        as_stored(picture, orientation).save(folder / f"orientation{orientation}.jpg", quality=95, exif=exif)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG")
     (folder / "cut.jpg").write_bytes(buffer.getvalue()[:1500])
