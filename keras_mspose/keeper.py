@@ -88,6 +88,7 @@ class Keeper(keras.callbacks.Callback):
         if self.wish.signal:
             self._stop()
         elif due and not last:
+            self._check_weights()
             self._save(self.epoch, self.step)
 
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -97,8 +98,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.wish.signal:  # the figures of a validation that was cut short are none
             self._stop()
-        if not self.checkpoints.finite():
-            raise self._not_a_number()
+        self._check_weights()
         row = {"epoch": epoch, **{name: logs[name] for name in sorted(logs)}}
         self.workers.by_chief(lambda: self._keep(row))
         self.sums = self.sums[:0]
@@ -114,13 +114,16 @@ class Keeper(keras.callbacks.Callback):
                 self.best = row[self.key]
                 saved_model.save(self.network, self.out / saved_model.BEST, self.facts)
 
-    def _save(self, epoch: int, step: int) -> None:
+    def _check_weights(self) -> None:
         if not self.checkpoints.finite():
             raise self._not_a_number()
+
+    def _save(self, epoch: int, step: int) -> None:
         number = epoch * (self.steps + 1) + step
         self.workers.by_chief(lambda: self.checkpoints.save(epoch, step, self.sums, number))
 
     def _stop(self) -> None:
+        self._check_weights()
         self._save(self.epoch, self.step)
         asked = self.wish.signal or signal.SIGTERM
         raise Interrupted(

@@ -73,8 +73,7 @@ def numbers(positions: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) -
     weight = tf.cast(tf.round(2**BLUR_BITS * beside / (1 + 2 * beside)), tf.int32)
     weight = tf.where(tf.reduce_min(size, axis=-1) > 2, weight, 0)
     fixed = tf.clip_by_value(positions, -FAR, FAR) * 2.0**POSITION_BITS
-    least = next(length for length in LENGTHS if length >= min(math.prod(crop_size), LENGTHS[-1]))
-    lengths = tf.constant([length for length in LENGTHS if length >= least])
+    lengths = tf.constant([length for length in LENGTHS if length >= min(math.prod(crop_size), LENGTHS[-1])])
     pixels = tf.reduce_prod(size, axis=-1, keepdims=True)
     length = tf.reduce_min(tf.where(lengths >= pixels, lengths, LENGTHS[-1]), axis=-1)
     return Numbers(size, tf.cast(tf.round(fixed), tf.int32), weight, length)

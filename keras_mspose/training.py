@@ -100,10 +100,11 @@ def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, 
     restored = checkpoints.restore()
     begun = checkpoints.epoch, checkpoints.step
     workers.agree("checkpoint", begun)
-    if restored and workers.chief:
+    if restored:
         within = f", step {begun[1]} of {steps}" if begun[1] else ""
-        print(f"resuming {out} after epoch {begun[0]} of {settings.epochs}{within}, from {restored}")
-    elif settings.start_from and not restored:
+        if workers.chief:
+            print(f"resuming {out} after epoch {begun[0]} of {settings.epochs}{within}, from {restored}")
+    elif settings.start_from:
         take_weights(model, facts, Path(settings.start_from))
         if average:
             average.restart()
@@ -145,8 +146,8 @@ def _fit(
     ]
     if workers.chief:
         callbacks += [keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False), progress]
-    if workers.chief and settings.images_every:
-        callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
+        if settings.images_every:
+            callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
 
     def fit(epoch: int, step: int, end: int) -> None:
         batches, _ = pipeline.training_batches(
