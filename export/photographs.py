@@ -61,11 +61,22 @@ def _in_photographs(found: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def _read(images: tf.Tensor, boxes: tf.Tensor, crop_size: tuple[int, int]) -> tuple[tf.Tensor, ...]:
-    """Crops (B, H, W, 3) uint8, boxes (B, 3) with those of whole photographs filled in, and matrices (B, 2, 3).
+    """Crops (B, H, W, 3) uint8, boxes (B, 3) with those of whole photographs filled in, and matrices (B, 2, 3)."""
+    one, several = (partial(way, images, boxes, crop_size) for way in (_read_one, _read_several))
+    return tf.cond(tf.size(images) == 1, one, several)
 
-    A pipeline within the graph, because it is the one thing in TensorFlow that goes on after a decoder's error: what is
-    missing behind it is known to be broken.
-    """
+
+def _read_one(images: tf.Tensor, boxes: tf.Tensor, crop_size: tuple[int, int]) -> tuple[tf.Tensor, ...]:
+    """Without a pipeline, which takes a third of a small network's time to set up. A decoder's error is the answer:
+    there is only one photograph that it can be about."""
+    _, *found, reason = _cut(crop_size, tf.constant(0, tf.int64), images[0], boxes[0])
+    with tf.control_dependencies([tf.debugging.Assert(reason == "", [reason])]):
+        return tuple(part[None] for part in found)
+
+
+def _read_several(images: tf.Tensor, boxes: tf.Tensor, crop_size: tuple[int, int]) -> tuple[tf.Tensor, ...]:
+    """By a pipeline within the graph, because it is the one thing in TensorFlow that goes on after a decoder's error:
+    what is missing behind it is known to be broken."""
     count = tf.shape(images, tf.int64)[0]
     files = tf.data.Dataset.from_tensor_slices((tf.range(count), images, boxes))
     cut = files.map(partial(_cut, crop_size), READERS, deterministic=True).ignore_errors()
@@ -106,17 +117,18 @@ def _cut(crop_size: tuple[int, int], number: tf.Tensor, image: tf.Tensor, box: t
     def from_jpeg() -> tf.Tensor:
         # Cut as it is stored, so that no more is decoded than the crop shows; then the small crop is turned.
         place = exif.as_stored(turn, matrix, stored, crop_size)
-        cut = partial(resample.crop_from_jpeg, image, place, compiled=False, upright=True)
+        cut = partial(resample.crop_from_jpeg, image, place, upright=True)
         if crop_size[0] == crop_size[1]:  # half the graph, which is set up for every request
             crop = cut(crop_size)
         else:
             crop = tf.cond(turn > 4, lambda: cut(crop_size[::-1]), lambda: cut(crop_size))
-        return tf.ensure_shape(exif.turned(turn, crop), (*crop_size, 3))
+        shown = tf.cond(turn > 1, lambda: exif.turned(turn, crop), lambda: crop)
+        return tf.ensure_shape(shown, (*crop_size, 3))
 
     def decoded() -> tf.Tensor:
         pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
         pixels = tf.ensure_shape(pixels, (None, None, 3))
-        return resample.pixels_sampled(pixels, matrix, crop_size, compiled=False, upright=True)
+        return resample.pixels_sampled(pixels, matrix, crop_size, upright=True)
 
     def crop() -> tf.Tensor:
         return tf.cond(tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff", from_jpeg, decoded)

@@ -7,11 +7,12 @@ crop. `sampling` smooths what is left, below sqrt(2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import tensorflow as tf
 
-from keras_mspose import sampling
+from keras_mspose import sampling, upright_sampling
 from keras_mspose.crop_rule import FINEST, MARGIN, RATIOS
 
 OUTSIDE = 0  # grey level beyond the photograph's border
@@ -21,7 +22,10 @@ def crop_from_jpeg(
     jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
     """`crops_from_jpegs` of one () string and one (2, 3) transform: (H, W, 3) uint8."""
-    return crops_from_jpegs(jpeg[None], matrix[None], crop_size, compiled=compiled, upright=upright)[0]
+    with tf.device("CPU"):
+        size = tf.image.extract_jpeg_shape(jpeg)[:2]
+        plan = _planned(matrix[None], size[None], crop_size)[0]
+        return sampling.unpacked(_cut(jpeg, plan, crop_size, compiled=compiled, upright=upright))
 
 
 def crops_from_jpegs(
@@ -40,7 +44,8 @@ def crops_from_jpegs(
         matrices: (B, 2, 3) transforms from photograph to crop pixels.
         crop_size: (H, W).
         sizes: (B, 2) int32 height and width of the photographs; None: they are read from the photographs.
-        compiled, upright: see `sampling.sample`.
+        compiled: see `sampling.sample`.
+        upright: the transforms neither turn nor mirror; then it is not compiled, see `upright_sampling`.
 
     Returns:
         (B, H, W, 3) uint8 RGB; black beyond the photographs' borders.
@@ -64,23 +69,28 @@ def packed_crops(
         if sizes is None:
             shapes = tf.map_fn(tf.image.extract_jpeg_shape, jpegs, fn_output_signature=tf.TensorSpec((3,), tf.int32))
             sizes = shapes[:, :2]
-        step, mean, positions = _reduction(matrices)
-        windows, positions = _window(positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None]))
-        size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]), crop_size)
-        # In one tensor: each that a loop runs over costs every person an operation.
-        kind = tf.where(mean > 1, len(RATIOS), step)
-        plan = tf.concat(
-            [windows, size, tf.reshape(fixed, [-1, 6]), tf.stack([kind, mean, weight, length], axis=1)], axis=1
-        )
+        plan = _planned(matrices, sizes, crop_size)
+        cut = partial(_cut, crop_size=crop_size, compiled=compiled, upright=upright)
+        return tf.map_fn(lambda one: cut(*one), (jpegs, plan), fn_output_signature=tf.TensorSpec(crop_size, tf.int32))
 
-        def cut(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            jpeg, (window, size, fixed, rest) = one[0], tf.split(one[1], [4, 2, 6, 4])
-            kind, mean, weight, length = tf.unstack(rest)
-            of = sampling.Numbers(size, tf.reshape(fixed, [2, 3]), weight, length)
-            image = _decoded(jpeg, window, kind, mean)
-            return sampling.packed(image, of, crop_size, compiled=compiled, upright=upright)
 
-        return tf.map_fn(cut, (jpegs, plan), fn_output_signature=tf.TensorSpec(crop_size, tf.int32))
+def _planned(matrices: tf.Tensor, sizes: tf.Tensor, crop_size: tuple[int, int]) -> tf.Tensor:
+    """All that `_cut` needs to know of photographs (B, 2) height and width, computed for all at once: (B, 16) int32. In
+    one tensor: each that a loop runs over costs every person an operation."""
+    step, mean, positions = _reduction(matrices)
+    windows, positions = _window(positions, crop_size, mean, -(-sizes // tf.bitwise.left_shift(1, step)[:, None]))
+    size, fixed, weight, length = sampling.numbers(positions, -(-windows[:, 2:] // mean[:, None]), crop_size)
+    kind = tf.where(mean > 1, len(RATIOS), step)
+    rest = tf.stack([kind, mean, weight, length], axis=1)
+    return tf.concat([windows, size, tf.reshape(fixed, [-1, 6]), rest], axis=1)
+
+
+def _cut(jpeg: tf.Tensor, plan: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool, upright: bool) -> tf.Tensor:
+    """One photograph's crop (H, W) int32, as `sampling.packed` has it."""
+    window, size, fixed, rest = tf.split(plan, [4, 2, 6, 4])
+    kind, mean, weight, length = tf.unstack(rest)
+    of = sampling.Numbers(size, tf.reshape(fixed, [2, 3]), weight, length)
+    return _packing(compiled, upright)(_decoded(jpeg, window, kind, mean), of, crop_size)
 
 
 def _decoded(jpeg: tf.Tensor, window: tf.Tensor, kind: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
@@ -110,14 +120,19 @@ def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, 
 def pixels_sampled(
     image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
-    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `sampling.sample`."""
+    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `crops_from_jpegs`."""
     with tf.device("CPU"):
         step, mean, positions = _reduction(matrix)
         side = tf.bitwise.left_shift(mean, step)
         window, positions = _window(positions, crop_size, side, tf.shape(image)[:2])
         seen = tf.image.crop_to_bounding_box(image, *tf.unstack(window))
         seen = tf.cond(side > 1, lambda: _averaged(seen, side), lambda: seen)
-        return sampling.sample(seen, positions, crop_size, compiled=compiled, upright=upright)
+        of = sampling.numbers(positions, tf.shape(seen)[:2], crop_size)
+        return sampling.unpacked(_packing(compiled, upright)(seen, of, crop_size))
+
+
+def _packing(compiled: bool, upright: bool) -> Callable[..., tf.Tensor]:
+    return upright_sampling.packed if upright else partial(sampling.packed, compiled=compiled)
 
 
 @lru_cache

@@ -37,9 +37,7 @@ class Numbers(NamedTuple):
     length: tf.Tensor
 
 
-def sample(
-    image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
-) -> tf.Tensor:
+def sample(image: tf.Tensor, positions: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
     """Resample an image to a crop.
 
     Where a crop pixel spans s > 1 image pixels, each pixel is first averaged with its neighbours, weighted by a
@@ -50,14 +48,12 @@ def sample(
         positions: (2, 3) float transform from crop pixels to the image's, angle-preserving.
         crop_size: (H, W), at most 2,000 each.
         compiled: by XLA, for speed. Without, for graphs that are to run where there is none: same crops, slower.
-        upright: `positions` neither turns nor mirrors. Without XLA that is faster: a column's pixels share their
-            weights, and a row's. Same integers, so the same crops.
 
     Returns:
         (H, W, 3) uint8; black beyond the image.
     """
     of = numbers(positions, tf.shape(image)[:2], crop_size)
-    return unpacked(packed(image, of, crop_size, compiled=compiled, upright=upright))
+    return unpacked(packed(image, of, crop_size, compiled=compiled))
 
 
 def numbers(positions: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) -> Numbers:
@@ -79,15 +75,13 @@ def numbers(positions: tf.Tensor, size: tf.Tensor, crop_size: tuple[int, int]) -
     return Numbers(size, tf.cast(tf.round(fixed), tf.int32), weight, length)
 
 
-def packed(
-    image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
-) -> tf.Tensor:
+def packed(image: tf.Tensor, of: Numbers, crop_size: tuple[int, int], *, compiled: bool = True) -> tf.Tensor:
     """`sample`, its three colours in one number: (H, W) int32 for `unpacked`.
 
     Args:
         image: (h, w, 3) uint8.
         of: the image's `numbers`.
-        crop_size, compiled, upright: as for `sample`.
+        crop_size, compiled: as for `sample`.
     """
     height, width = tf.unstack(of.size)
     pixels = tf.reshape(image, [-1])
@@ -96,27 +90,25 @@ def packed(
         rest = tf.raw_ops.Empty(shape=(length - tf.size(pixels))[None], dtype=tf.uint8)
         return tf.concat([pixels, rest], axis=0)
 
-    smooth, spread = (_smooth_compiled, _spread_compiled) if compiled else (_smooth, _spread)
-    plain = partial(partial, _bilinear_upright if upright else _bilinear)
-    bilinear = _bilinear_compiled if compiled else plain
+    smooth, table = (_smooth_compiled, _spread_compiled) if compiled else (_smooth, _spread)
+    bilinear = _bilinear_compiled if compiled else partial(partial, _bilinear)
 
     def smoothed() -> tf.Tensor:
         many = 3 * of.length + 6
         whole = filled(many + 6 * width)
         # Cut here, as XLA would compile anew for every width.
         rows = [tf.slice(whole, [3 * place * width], [many]) for place in range(3)]
-        return bilinear(crop_size)(spread(smooth(*rows, of.weight)), height, width, of.fixed, 1)
+        return bilinear(crop_size)(table(smooth(*rows, of.weight)), height, width, of.fixed, 1)
 
     def sharp() -> tf.Tensor:
-        return bilinear(crop_size)(spread(filled(3 * of.length)), height, width, of.fixed, 0)
+        return bilinear(crop_size)(table(filled(3 * of.length)), height, width, of.fixed, 0)
 
     return tf.ensure_shape(tf.cond(of.weight > 0, smoothed, sharp), crop_size)
 
 
 def unpacked(crops: tf.Tensor) -> tf.Tensor:
     """(..., H, W, 3) uint8 of (..., H, W) int32."""
-    colours = tf.bitwise.right_shift(crops[..., None], tf.constant([0, 8, 16]))
-    return tf.cast(tf.bitwise.bitwise_and(colours, 255), tf.uint8)
+    return tf.bitcast(crops, tf.uint8)[..., :3]
 
 
 def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
@@ -142,8 +134,12 @@ def _smooth(above: tf.Tensor, here: tf.Tensor, below: tf.Tensor, weight: tf.Tens
 
 
 def _spread(pixels: tf.Tensor) -> tf.Tensor:
-    """Pixels (3 n,) uint8 as (n,) int64, their colours `LANE_BITS` apart."""
-    red, green, blue = tf.unstack(tf.cast(tf.reshape(pixels, [-1, 3]), tf.int64), axis=1)
+    return spread(tf.reshape(pixels, [-1, 3]))
+
+
+def spread(pixels: tf.Tensor) -> tf.Tensor:
+    """Pixels (..., 3) uint8 as (...) int64, their colours `LANE_BITS` apart."""
+    red, green, blue = tf.unstack(tf.cast(pixels, tf.int64), axis=-1)
     return red | green * 2**LANE_BITS | blue * 2 ** (2 * LANE_BITS)
 
 
@@ -159,7 +155,7 @@ def _bilinear(
 
     Args:
         crop_size: (H, W).
-        table: (n,) int64, an image's pixels as `_spread` gives them, row after row, from the pixel border, border on; n
+        table: (n,) int64, an image's pixels as `spread` gives them, row after row, from the pixel border, border on; n
             is a power of two.
         height, width: () of the image.
         positions: (2, 3) int32 transform from crop pixels to the image's, in 2^-16 pixels.
@@ -172,37 +168,16 @@ def _bilinear(
     down = tf.range(crop_size[0])[:, None]
     x, y = (row[0] * across + (row[1] * down + row[2]) for row in tf.unstack(positions))
     last = tf.size(table) - 1
-    columns = _taps(x, width, border)
+    columns = taps(x, width, border)
 
-    def between(row: tf.Tensor) -> tf.Tensor:
+    def within(row: tf.Tensor) -> tf.Tensor:
         pixels = [(tf.gather(table, tf.bitwise.bitwise_and(row * width + i, last)), share) for i, share in columns]
-        return _between(pixels)
+        return between(pixels)
 
-    return _bytes_apart([(between(row), share) for row, share in _taps(y, height, border)])
-
-
-def _bilinear_upright(
-    crop_size: tuple[int, int],
-    table: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    positions: tf.Tensor,
-    border: tf.Tensor | int,
-) -> tf.Tensor:
-    """`_bilinear` for positions that neither turn nor mirror: each row of the image is resampled once."""
-    x = positions[0, 0] * tf.range(crop_size[1]) + positions[0, 2]
-    y = positions[1, 1] * tf.range(crop_size[0]) + positions[1, 2]
-    image = tf.reshape(table[: height * width], [height, width])
-
-    def inside(place: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        return tf.clip_by_value(place, 0, length - 1)
-
-    columns = [(tf.gather(image, inside(i, width), axis=1), share[None, :]) for i, share in _taps(x, width, border)]
-    rows = _between(columns)
-    return _bytes_apart([(tf.gather(rows, inside(i, height)), share[:, None]) for i, share in _taps(y, height, border)])
+    return bytes_apart([(within(row), share) for row, share in taps(y, height, border)])
 
 
-def _taps(position: tf.Tensor, length: tf.Tensor, border: tf.Tensor | int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def taps(position: tf.Tensor, length: tf.Tensor, border: tf.Tensor | int) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Index and int64 weight of the pixel before a position (in 2^-16 pixels) and of the one behind it. The weight of
     what lies beside the image is 0, its index anything."""
     one = 2**WEIGHT_BITS
@@ -222,7 +197,7 @@ def _lanes(value: int) -> tf.Tensor:
     return tf.constant(value * (1 + 2**LANE_BITS + 2 ** (2 * LANE_BITS)), tf.int64)
 
 
-def _between(pixels: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+def between(pixels: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
     """The weighted sum of two neighbours in a row, `BETWEEN_BITS` kept below a grey level."""
     lost = WEIGHT_BITS - BETWEEN_BITS
     total = _lanes(2 ** (lost - 1))
@@ -231,7 +206,7 @@ def _between(pixels: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
     return tf.bitwise.bitwise_and(tf.bitwise.right_shift(total, lost), _lanes(2 ** (LANE_BITS - lost) - 1))
 
 
-def _bytes_apart(rows: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+def bytes_apart(rows: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
     """The weighted sum of what lies between two rows, as int32 with the colours 8 bits apart."""
     total = _lanes(2 ** (WEIGHT_BITS + BETWEEN_BITS - 1))
     for row, weight in rows:
