@@ -3,6 +3,7 @@ stop.
 
 OUT/ablation.json           what is being done, so that another ablation is not mixed into it
 OUT/runs/CELL/seed-N/       one training each, and predictions.json once it is measured
+OUT/runs/CELL/seed-N.log    what it said, where several are trained side by side
 OUT/results.json, fig4.png  all that is known so far, written again after every run
 """
 
@@ -19,20 +20,27 @@ from rich.table import Table
 
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
+from keras_mspose.ablation_jobs import PREDICTIONS, Run, side_by_side, train_and_measure
 from keras_mspose.comparison import LEVEL, compare_seeds
 from keras_mspose.config import from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import THRESHOLDS, accuracy, normalised_distances
-from keras_mspose.prediction_file import read_own, write_predictions
+from keras_mspose.prediction_file import read_own
 from keras_mspose.records import METRICS, RecordSet
 from keras_mspose.result_file import write_json, write_picture
 
-INDEX, RESULTS, FIGURE, PREDICTIONS = "ablation.json", "results.json", "fig4.png", "predictions.json"
+INDEX, RESULTS, FIGURE = "ablation.json", "results.json", "fig4.png"
 PLATEAU = 45.0  # PCK under which a network has barely left the plateau of empty heatmaps: differences say nothing yet
 
 
 def ablate(
-    ablation: Ablation, data: RecordSet, out: Path, *, flip: bool = True, devices: list[str] | None = None
+    ablation: Ablation,
+    data: RecordSet,
+    out: Path,
+    *,
+    flip: bool = True,
+    devices: list[str] | None = None,
+    jobs: int = 1,
 ) -> dict:
     """Train and measure what is missing, then compare neighbouring cells.
 
@@ -44,24 +52,38 @@ def ablate(
         out: folder of the ablation; made if missing.
         flip: measure with the flip test.
         devices: see `training.train`.
+        jobs: runs trained side by side; see `ablation_jobs.side_by_side`.
 
     Returns:
         The content of `results.json`, see `results`.
 
     Raises:
         MsposeError: `out` holds another ablation or something else, or what `training.train` refuses.
+        Interrupted: as `training.train`; the same call goes on.
     """
     _claim(out, ablation, data, flip)
     console = Console()
-    todo = [(seed, cell) for seed in ablation.seeds for cell in ablation.cells]
-    missing = [(seed, cell) for seed, cell in todo if not (_folder(out, cell, seed) / PREDICTIONS).is_file()]
-    done = len(todo) - len(missing)
+    missing = []
+    for seed in ablation.seeds:
+        for cell in ablation.cells:
+            config = replace(cell.config, training=replace(cell.config.training, seed=seed))
+            run = Run(config, data.folder, _folder(out, cell, seed), flip)
+            if not (run.folder / PREDICTIONS).is_file():
+                missing.append(run)
+    total = len(ablation.seeds) * len(ablation.cells)
+    done = total - len(missing)
     if done:
-        console.print(f"{out}: {done} of {len(todo)} runs are done already", highlight=False, soft_wrap=True)
-    for number, (seed, cell) in enumerate(missing, done + 1):
-        console.print(f"\nrun {number}/{len(todo)}: {cell.name}, seed {seed}", highlight=False)
-        _train_and_measure(cell, seed, data, _folder(out, cell, seed), flip, devices)
-        _write(ablation, out)
+        console.print(f"{out}: {done} of {total} runs are done already", highlight=False, soft_wrap=True)
+    if jobs == 1:
+        for number, run in enumerate(missing, done + 1):
+            console.print(f"\nrun {number}/{total}: {_name(run)}", highlight=False)
+            train_and_measure(run, devices)
+            _write(ablation, out)
+    else:
+        for number, run in enumerate(side_by_side(missing, jobs, devices), done + 1):
+            console.print(
+                f"run {number}/{total}: {_name(run)}: {_reached(_write(ablation, out), run):.2f}", highlight=False
+            )
     found = _write(ablation, out)
     _print(found)
     console.print(f"written: {out / RESULTS}, {out / FIGURE}", highlight=False, soft_wrap=True)
@@ -109,6 +131,15 @@ def _pairs(ablation: Ablation) -> Iterator[tuple[str, Cell, Cell]]:
     return ((key, a, b) for key in ablation.grid for a, b in ablation.neighbours(key))
 
 
+def _name(run: Run) -> str:
+    return f"{run.folder.parent.name}, seed {run.config.training.seed}"
+
+
+def _reached(found: dict, run: Run) -> float:
+    cell = next(cell for cell in found["cells"] if cell["name"] == run.folder.parent.name)
+    return cell["seeds"][run.config.training.seed]
+
+
 def _folder(out: Path, cell: Cell, seed: int) -> Path:
     return out / "runs" / cell.name / f"seed-{seed}"
 
@@ -129,23 +160,6 @@ def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:
         raise MsposeError(f"{out}: not empty and not an ablation (no {INDEX}); choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, mine)
-
-
-def _train_and_measure(
-    cell: Cell, seed: int, data: RecordSet, folder: Path, flip: bool, devices: list[str] | None
-) -> None:
-    import keras
-
-    from keras_mspose import saved_model, training
-    from keras_mspose.evaluation import evaluate
-
-    keras.utils.clear_session()  # else dozens of networks stay in memory
-    config = replace(cell.config, training=replace(cell.config.training, seed=seed))
-    training.train(config, data, folder, devices=devices)
-    model, facts = saved_model.load(folder / saved_model.LAST)
-    *_, found = evaluate(model, facts, data, flip=flip)
-    write_predictions(folder / PREDICTIONS, found, data)
-    print(f"measured: {found.accuracy.mean:.2f}")
 
 
 def _write(ablation: Ablation, out: Path) -> dict:

@@ -96,6 +96,12 @@ def add_commands(add: Add) -> None:
     ablate.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change every run")
     ablate.add_argument("--no-flip", action="store_true", help="measure without the flip test")
     ablate.add_argument("--devices", help="such as GPU:0,GPU:1 (default: all GPUs, else the CPU)")
+    ablate.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="runs trained side by side, each with its share of the cores or GPUs (default: 1)",
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -178,7 +184,7 @@ def _ablate(options: argparse.Namespace) -> None:
     from keras_mspose.ablate_run import ablate
 
     devices = options.devices.split(",") if options.devices else None
-    ablate(grid, data, options.out, flip=not options.no_flip, devices=devices)
+    ablate(grid, data, options.out, flip=not options.no_flip, devices=devices, jobs=options.jobs)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -69,7 +69,8 @@ class TrainingProgress(keras.callbacks.Callback):
         for prefix in ("", "val_"):
             for kind in ("loss", "pckh", "pck"):
                 key = f"{prefix}{self.answer}_{kind}"
-                if key in logs:
+                key = key if key in logs else f"{prefix}{kind}"  # Keras leaves a lone head's name out
+                if key in logs and key != "loss":
                     parts.append(f"{prefix.replace('_', ' ')}{kind} {logs[key]:.4g}")
         parts.append(self._speed(self.started + (self.training_seconds or time.monotonic() - self.started)))
         if COLUMN in logs:
