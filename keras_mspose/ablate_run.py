@@ -1,10 +1,11 @@
 """What `mspose ablate` does: train every cell of a grid with every seed, measure, compare, draw. It goes on after a
 stop.
 
-OUT/ablation.json           what is being done, so that another ablation is not mixed into it
-OUT/runs/CELL/seed-N/       one training each, and predictions.json once it is measured
-OUT/runs/CELL/seed-N.log    what it said, where several are trained side by side
-OUT/results.json, fig4.png  all that is known so far, written again after every run
+OUT/ablation.json               what is being done, so that another ablation is not mixed into it
+OUT/runs/CELL/seed-N/           one training each
+OUT/runs/CELL/seed-N.log        what it said, where several are trained side by side
+OUT/measured/CELL/seed-N.npz    how far off it is, once it is measured; without `runs` the same command goes on as well
+OUT/results.json, fig4.png      all that is known so far, written again after every run
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from rich.table import Table
 
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
-from keras_mspose.ablation_jobs import PREDICTIONS, Run, side_by_side, train_and_measure
+from keras_mspose.ablation_jobs import Run, side_by_side, train_and_measure
 from keras_mspose.comparison import LEVEL, compare_seeds
 from keras_mspose.config import from_dict
+from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
-from keras_mspose.metrics import THRESHOLDS, accuracy, normalised_distances
-from keras_mspose.prediction_file import read_own
+from keras_mspose.metrics import THRESHOLDS, accuracy
 from keras_mspose.records import METRICS, RecordSet
 from keras_mspose.result_file import write_json, write_picture
 
@@ -67,8 +68,8 @@ def ablate(
     for seed in ablation.seeds:
         for cell in ablation.cells:
             config = replace(cell.config, training=replace(cell.config.training, seed=seed))
-            run = Run(config, data.folder, _folder(out, cell, seed), flip)
-            if not (run.folder / PREDICTIONS).is_file():
+            run = Run(config, data.folder, out / "runs" / cell.name / f"seed-{seed}", _measured(out, cell, seed), flip)
+            if not run.measured.is_file():
                 missing.append(run)
     total = len(ablation.seeds) * len(ablation.cells)
     done = total - len(missing)
@@ -103,11 +104,9 @@ def results(ablation: Ablation, out: Path) -> dict:
     for cell in ablation.cells:
         of_seeds = {}
         for seed in ablation.seeds:
-            file = _folder(out, cell, seed) / PREDICTIONS
+            file = _measured(out, cell, seed)
             if file.is_file():
-                own = read_own(file)
-                metric, skeleton = own.metric, own.skeleton
-                of_seeds[seed] = normalised_distances(own.predicted, own.truth, own.reference)
+                of_seeds[seed], metric, skeleton = read_distances(file)
         distances[cell.name] = of_seeds
         means = {seed: accuracy(one, skeleton, metric).mean for seed, one in of_seeds.items()}
         cells.append({"name": cell.name, "values": cell.values, "seeds": means})
@@ -140,8 +139,8 @@ def _reached(found: dict, run: Run) -> float:
     return cell["seeds"][run.config.training.seed]
 
 
-def _folder(out: Path, cell: Cell, seed: int) -> Path:
-    return out / "runs" / cell.name / f"seed-{seed}"
+def _measured(out: Path, cell: Cell, seed: int) -> Path:
+    return out / "measured" / cell.name / f"seed-{seed}.npz"
 
 
 def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:

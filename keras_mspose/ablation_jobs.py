@@ -22,7 +22,6 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import CODES, TRY_AGAIN, Interrupted, wishes
 from keras_mspose.records import RecordSet
 
-PREDICTIONS = "predictions.json"
 EVERY = 0.5  # seconds between looks at the processes
 
 
@@ -34,12 +33,14 @@ class Run:
         config: the recipe, with the seed.
         data: the record folder; measured on its validation split.
         folder: of the run.
+        measured: file for its `distance_file`; there once the run is done.
         flip: measure with the flip test.
     """
 
     config: RunConfig
     data: Path
     folder: Path
+    measured: Path
     flip: bool
 
     @property
@@ -49,7 +50,7 @@ class Run:
 
 
 def train_and_measure(run: Run, devices: list[str] | None) -> float:
-    """Train in this process, or go on with it, and write the validation persons' predictions.
+    """Train in this process, or go on with it, and write how far off the validation persons' keypoints are.
 
     Args:
         devices: see `training.train`.
@@ -60,15 +61,17 @@ def train_and_measure(run: Run, devices: list[str] | None) -> float:
     import keras
 
     from keras_mspose import saved_model, training
+    from keras_mspose.distance_file import write_distances
     from keras_mspose.evaluation import evaluate
-    from keras_mspose.prediction_file import write_predictions
+    from keras_mspose.metrics import normalised_distances
 
     keras.utils.clear_session()  # else dozens of networks stay in memory
     data = RecordSet.load(run.data)
     training.train(run.config, data, run.folder, devices=devices)
     model, facts = saved_model.load(run.folder / saved_model.LAST)
     *_, found = evaluate(model, facts, data, flip=run.flip)
-    write_predictions(run.folder / PREDICTIONS, found, data)
+    distances = normalised_distances(found.predicted, found.truth, found.reference)
+    write_distances(run.measured, distances, data.metric, data.skeleton)
     print(f"measured: {found.accuracy.mean:.2f}")
     return found.accuracy.mean
 
@@ -124,12 +127,13 @@ def _share(devices: list[str] | None, job: int, jobs: int) -> list[str] | None:
 
 def _begin(run: Run, cores: list[int], devices: list[str] | None) -> subprocess.Popen:
     run.folder.parent.mkdir(parents=True, exist_ok=True)
-    about = {"config": run.config.to_dict(), "data": str(run.data), "folder": str(run.folder), "flip": run.flip}
+    places = {"data": str(run.data), "folder": str(run.folder), "measured": str(run.measured)}
+    about = {"config": run.config.to_dict(), **places, "flip": run.flip, "cores": cores, "devices": devices}
     with open(run.log, "ab") as log:
         command = [sys.executable, "-m", "keras_mspose.ablation_jobs"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
     with suppress(BrokenPipeError):  # it has ended already, and its log says why
-        process.stdin.write(json.dumps({**about, "cores": cores, "devices": devices}).encode())
+        process.stdin.write(json.dumps(about).encode())
         process.stdin.close()
     return process
 
@@ -151,7 +155,8 @@ def _main() -> int:
     from keras_mspose.quiet import import_tensorflow
 
     import_tensorflow()
-    run = Run(from_dict(given["config"], "config"), Path(given["data"]), Path(given["folder"]), given["flip"])
+    places = (Path(given[key]) for key in ("data", "folder", "measured"))
+    run = Run(from_dict(given["config"], "its recipe"), *places, given["flip"])
     try:
         train_and_measure(run, given["devices"])
     except MsposeError as error:

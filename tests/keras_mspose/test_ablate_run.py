@@ -1,6 +1,7 @@
 """`mspose ablate` from the grid to the figure, and on after a stop."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,23 +12,16 @@ from keras_mspose import ablate_run, training
 from keras_mspose.ablation import Ablation, load
 from keras_mspose.cli import main
 from keras_mspose.config import RunConfig
+from keras_mspose.distance_file import read_distances, write_distances
 from keras_mspose.errors import MsposeError
-from keras_mspose.prediction_file import FORMAT
 from keras_mspose.skeleton import LSP14
 
 
-def _predictions(path: Path, error: float, persons: int = 60) -> None:
-    """A file as `mspose evaluate --predictions` writes it: torsos of 100 px, every keypoint off by `error` px."""
+def _measured(path: Path, error: float, persons: int = 60) -> None:
+    """As a run leaves it: every keypoint off by about `error` hundredths of a torso."""
     rng = np.random.default_rng(len(str(path)))
-    truth = np.concatenate([rng.uniform(0, 300, (persons, 14, 2)), np.full((persons, 14, 1), 2)], axis=2)
-    off = truth + np.concatenate([rng.normal(0, error, (persons, 14, 2)), np.zeros((persons, 14, 1))], axis=2)
-    people = [
-        {"image": "a.jpg", "person_id": i, "keypoints": off[i].tolist(), "truth": truth[i].tolist(), "reference": 100.0}
-        for i in range(persons)
-    ]
-    about = {"format": FORMAT, "metric": "pck", "skeleton": LSP14.to_dict(), "persons": people}
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(about))
+    distances = np.linalg.norm(rng.normal(0, error / 100, (persons, 14, 2)), axis=2)
+    write_distances(path, distances, "pck", LSP14)
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def test_verdicts_need_every_seed_and_a_network_off_the_plateau(grid: Ablation, 
     for cell in grid.cells:
         for seed in grid.seeds[: 2 if cell.values["model.stacks"] == 2 else 3]:
             error = errors[cell.values["model.stacks"], cell.values["model.regression"]]
-            _predictions(tmp_path / "runs" / cell.name / f"seed-{seed}" / "predictions.json", error)
+            _measured(tmp_path / "measured" / cell.name / f"seed-{seed}.npz", error)
     found = ablate_run.results(grid, tmp_path)
     by_pair = {(one["key"], *one["at"].values()): one for one in found["differences"]}
     regression = by_pair["model.regression", 1]
@@ -98,3 +92,35 @@ def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
     assert cv2.imread(str(tmp_path / "out" / "fig4.png")).std() > 10
     assert main([*line, "--set", "training.batch_size=2"]) == 2
     assert "holds an ablation with another cells" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out" / "runs")
+    assert main(line) == 0
+    assert "2 of 2 runs are done already" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_side_by_side_the_runs_are_those_of_one_after_the_other(dots, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        "model: {stacks: 1, channels: 8, input_size: [32, 32], depth: 1, scales: [1]}\n"
+        "data: {box: image}\n"
+        "training: {epochs: 1, batch_size: 4, steps_per_epoch: 2, learning_rate: 0.01, deterministic: true}\n"
+    )
+    (tmp_path / "grid.yaml").write_text("recipe: tiny.yaml\ngrid: {model.regression: [false, true]}\nseeds: [0]\n")
+    line = ["ablate", str(tmp_path / "grid.yaml"), "--data", str(dots.records.folder), "--out"]
+    assert main([*line, str(tmp_path / "together"), "--jobs", "2"]) == 0
+    assert main([*line, str(tmp_path / "alone")]) == 0
+    for cell in ("regression-false", "regression-true"):
+        a, b = (read_distances(tmp_path / out / "measured" / cell / "seed-0.npz")[0] for out in ("together", "alone"))
+        np.testing.assert_allclose(a, b, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_failing_job_is_named_with_what_it_said(dots, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "grid.yaml").write_text(
+        "recipe: lsp_small\ngrid: {training.batch_size: [4]}\nset: {training.start_from: nowhere.keras}\nseeds: [0]\n"
+    )
+    line = ["ablate", str(tmp_path / "grid.yaml"), "--data", str(dots.records.folder), "--out", str(tmp_path / "out")]
+    assert main([*line, "--jobs", "2"]) == 2
+    said = capsys.readouterr().err
+    assert "seed-0.log: " in said and "nowhere.keras" in said
+    assert main([*line, "--jobs", "1000"]) == 2
+    assert "--jobs: expected 1 to" in capsys.readouterr().err
