@@ -6,7 +6,9 @@ turns in one run.
 
 GFLOP/s are 3 times those of the forward pass: the backward pass multiplies twice. Matrix multiplication is
 TensorFlow's, float32, 2048 x 2048, with the same threads. Everything is the best of all rounds; memory is what a side's
-process grew by, at its peak, from before its network was built. Read the ratios: the rest depends on the machine.
+process grew by, at its peak, from before its network was built, and is measured at half the batch as well: what grows
+with the batch are the features that the backward pass needs, the rest is the program itself, weights, and code made for
+the processor. Read the ratios: the rest depends on the machine.
 PyTorch (`pip install -e ".[bench]"`) may be installed beside TensorFlow or in an environment of its own.
 """
 
@@ -66,6 +68,14 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     if options.torch_python:
         network = json.dumps({**given, **asdict(PRESETS[preset])})
         commands["PyTorch"] = [options.torch_python, str(HERE / "torch_hourglass.py"), network]
+    halved = {}
+    for name in ("ours", "PyTorch"):
+        if name in commands:
+            *command, network = commands[name]
+            side = Side([*command, json.dumps({**json.loads(network), "batch": batch // 2})], environment)
+            side.wait()
+            halved[name] = side.ask("memory")
+            side.end()
     sides = {}
     for name, command in commands.items():  # one after the other: building shares no core with building
         sides[name] = Side(command, environment)
@@ -76,6 +86,9 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         for name, side in sides.items():
             seconds[name].append(side.ask(f"step {options.steps}") / options.steps)
     facts = {name: {**side.ask("facts"), "memory_mb": side.ask("memory")} for name, side in sides.items()}
+    for name, half in halved.items():
+        an_image = (facts[name]["memory_mb"] - half) / (batch - batch // 2)
+        facts[name] |= {"memory_mb_an_image": an_image, "memory_mb_besides": half - an_image * (batch // 2)}
     profiles = {name: side.ask("profile") for name, side in sides.items() if name != "PyTorch"}
     for side in sides.values():
         side.end()
@@ -112,7 +125,17 @@ def show(found: dict) -> None:
         f"{found['matmul_gflops']:.0f} GFLOP/s, a step {found['step_gflop']:.1f} GFLOP"
     )
     table = Table(title=title, title_justify="left")
-    for column in ("", "images/s", "GFLOP/s", "of matmul", "of before", "peak MB", "first step s"):
+    for column in (
+        "",
+        "images/s",
+        "GFLOP/s",
+        "of matmul",
+        "of before",
+        "peak MB",
+        "an image",
+        "besides",
+        "first step s",
+    ):
         table.add_column(column, justify="right" if column else "left")
     before = found["sides"]["before"]["images_a_second"]
     for name, side in found["sides"].items():
@@ -123,6 +146,10 @@ def show(found: dict) -> None:
             f"{side['share_of_matmul']:.0%}",
             f"{side['images_a_second'] / before:.2f}",
             f"{side['memory_mb']:.0f}",
+            *(
+                f"{side[f'memory_mb_{part}']:.0f}" if f"memory_mb_{part}" in side else ""
+                for part in ("an_image", "besides")
+            ),
             f"{side['first_step_seconds']:.0f}",
         )
     console = Console(width=120)
