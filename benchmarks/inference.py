@@ -170,8 +170,16 @@ def start(runtime: str, options: argparse.Namespace, threads: int) -> subprocess
         python = options.torch_python
     command = [python, str(HERE / "inference_worker.py"), runtime, "--threads", str(threads)]
     command += ["--folder", str(options.exports)] + ["--compile"] * options.torch_compile
+    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     log = open(options.exports / f"{runtime}{threads}.log", "w")  # noqa: SIM115  the worker's, for its whole life
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env={**os.environ, **limits},  # from the start: NumPy reads them as it is imported
+    )
 
 
 def summary(times: dict[str, list[float]], facts: dict[str, dict]) -> dict:

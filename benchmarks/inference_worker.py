@@ -32,8 +32,6 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
     answers = os.fdopen(os.dup(1), "w")  # what runtimes print on their own goes to standard error
     os.dup2(2, 1)
     networks = sorted(path for path in options.folder.iterdir() if (path / "layers.json").is_file())
