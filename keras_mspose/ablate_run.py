@@ -11,8 +11,8 @@ OUT/results.json, fig4.png      all that is known so far, written again after ev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,8 @@ def results(ablation: Ablation, out: Path) -> dict:
     Returns:
         `cells`: of each its `values`, and the mean accuracy by `seeds`; `differences`: of each grid `key` and pair of
         neighbouring values, all else equal, over the seeds that both have (see `comparison.SeedDifference`), and
-        `tells`: whether both are off the plateau, so that the difference says something.
+        `tells`: whether both are off the plateau, so that the difference says something; `effects`: the same of a key
+        and pair of values, over all `pairs` of cells that differ in it alone.
     """
     distances: dict[str, dict[int, np.ndarray]] = {}
     cells, metric, skeleton = [], "pck", None
@@ -111,23 +112,33 @@ def results(ablation: Ablation, out: Path) -> dict:
         means = {seed: accuracy(one, skeleton, metric).mean for seed, one in of_seeds.items()}
         cells.append({"name": cell.name, "values": cell.values, "seeds": means})
     reached = {cell["name"]: min(cell["seeds"].values(), default=0.0) for cell in cells}
-    differences = []
-    for key, a, b in _pairs(ablation):
-        seeds = [seed for seed in ablation.seeds if seed in distances[a.name] and seed in distances[b.name]]
+
+    def compared(pairs: list[tuple[Cell, Cell]]) -> dict | None:
+        seeds = [seed for seed in ablation.seeds if all(seed in distances[way.name] for pair in pairs for way in pair)]
         if not seeds:
-            continue
-        ways = (np.stack([distances[way.name][seed] for seed in seeds]) for way in (a, b))
+            return None
+        ways = [
+            np.stack([[distances[way.name][seed] for seed in seeds] for way in side])
+            for side in zip(*pairs, strict=True)
+        ]
         found = compare_seeds(*ways, skeleton, THRESHOLDS[metric])
-        rest = {k: v for k, v in a.values.items() if k != key}
-        tells = min(reached[a.name], reached[b.name]) >= PLATEAU
-        pair = {"key": key, "from": a.values[key], "to": b.values[key], "at": rest, "seeds": seeds, "tells": tells}
-        differences.append({**pair, **found.to_dict()})
+        tells = min(reached[way.name] for pair in pairs for way in pair) >= PLATEAU
+        return {"seeds": seeds, "tells": tells, **found.to_dict()}
+
+    differences, effects = [], []
+    for key, values in ablation.grid.items():
+        for before, after in pairwise(values):
+            pairs = [pair for pair in ablation.neighbours(key) if pair[0].values[key] == before]
+            about = {"key": key, "from": before, "to": after}
+            for a, b in pairs:
+                rest = {k: v for k, v in a.values.items() if k != key}
+                found = compared([(a, b)])
+                differences += [{**about, "at": rest, **found}] if found else []
+            found = compared(pairs) if len(pairs) > 1 else None
+            effects += [{**about, "pairs": len(pairs), **found}] if found else []
     name = f"{METRICS[metric]}@{THRESHOLDS[metric]:g}"
-    return {"metric": name, "grid": ablation.grid, "level": LEVEL, "cells": cells, "differences": differences}
-
-
-def _pairs(ablation: Ablation) -> Iterator[tuple[str, Cell, Cell]]:
-    return ((key, a, b) for key in ablation.grid for a, b in ablation.neighbours(key))
+    about = {"metric": name, "grid": ablation.grid, "level": LEVEL}
+    return {**about, "cells": cells, "differences": differences, "effects": effects}
 
 
 def _name(run: Run) -> str:
@@ -176,9 +187,10 @@ def _print(found: dict) -> None:
         table.add_row(cell["name"], mean, "  ".join(f"{value:.2f}" for value in values))
     Console().print(table)
     table = Table("what", "at", "gain", f"{LEVEL:.0%} interval", "by seed", "", title="differences, all else equal")
-    for one in found["differences"]:
+    for one in found["effects"] + found["differences"]:
         what = f"{one['key']}: {one['from']} to {one['to']}"
-        at = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in one["at"].items())
+        settings = (f"{key.rpartition('.')[2]} {value}" for key, value in one.get("at", {}).items())
+        at = ", ".join(settings) if "at" in one else f"all {one['pairs']} pairs"
         by_seed = "  ".join(f"{gain:+.2f}" for gain in one["by_seed"])
         interval = f"{one['low']:+.2f} to {one['high']:+.2f}"
         table.add_row(what, at, f"{one['difference']:+.2f}", interval, by_seed, verdict(one))

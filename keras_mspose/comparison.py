@@ -107,11 +107,12 @@ def compare_seeds(
     Persons and seeds are both drawn again, the same ones for either way.
 
     Args:
-        a, b: (S, P, K) normalised distances of the same persons and seeds.
+        a, b: (S, P, K) normalised distances of the same persons and seeds; or (C, S, P, K) of C pairs of ways that
+            differ in the same, such as the same switch in C networks.
         threshold: distances up to it are right.
 
     Returns:
-        The difference of the mean over the scored keypoints, averaged over the seeds.
+        The difference of the mean over the scored keypoints, averaged over the seeds, and the pairs.
 
     Raises:
         MsposeError: the keypoints that count are not the same.
@@ -119,15 +120,20 @@ def compare_seeds(
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         raise MsposeError("the two are not of the same seeds, persons and labels: the keypoints that count differ")
     rng = np.random.default_rng(seed)
-    weights = _drawn_persons(a.shape[1], draws, rng)
+    seeds, count = a.shape[-3:-1]
+    weights = _drawn_persons(count, draws, rng)
     scored = skeleton.scored_indices
-    of_a, of_b = (
-        np.stack([_mean(_percent(one, weights, threshold)[:, scored]) for one in way]) for way in (a, b)
-    )  # (S, 1 + draws)
-    of_seeds = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), size=draws).T / len(a)  # (S, draws)
+
+    def accuracies(way: np.ndarray) -> np.ndarray:
+        """(S, 1 + draws)"""
+        each = [_mean(_percent(one, weights, threshold)[:, scored]) for one in way.reshape(-1, *way.shape[-2:])]
+        return np.stack(each).reshape(-1, seeds, 1 + draws).mean(axis=0)
+
+    of_a, of_b = accuracies(a), accuracies(b)
+    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).T / seeds  # (S, draws)
     drawn = ((of_b - of_a)[:, 1:] * of_seeds).sum(axis=0)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    persons = int((~np.isnan(a[0])).any(axis=1).sum())
+    persons = int((~np.isnan(a.reshape(-1, *a.shape[-2:])[0])).any(axis=1).sum())
     by_seed = tuple((of_b - of_a)[:, 0].tolist())
     return SeedDifference(float(of_a[:, 0].mean()), float(of_b[:, 0].mean()), float(low), float(high), persons, by_seed)
 

@@ -47,6 +47,9 @@ def test_verdicts_need_every_seed_and_a_network_off_the_plateau(grid: Ablation, 
     assert ablate_run.verdict(by_pair["model.regression", 2]) == "says nothing: under 45"
     assert by_pair["model.regression", 2]["seeds"] == [0, 1]
     assert ablate_run.verdict(by_pair["model.stacks", True]) == "worse"
+    effects = {one["key"]: one for one in found["effects"]}
+    assert effects["model.regression"]["pairs"] == 2 and effects["model.regression"]["seeds"] == [0, 1]
+    assert ablate_run.verdict(effects["model.regression"]) == "says nothing: under 45"
     figure = ablate_run.draw(found)
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["no regression", "regression"]

@@ -116,3 +116,13 @@ def test_over_seeds_the_interval_holds_the_chance_in_training() -> None:
     found = compare_seeds(a, b, TWO, 0.5)
     expected = np.std(found.by_seed) / np.sqrt(6)
     assert found.high - found.low == pytest.approx(2 * 1.96 * expected, rel=0.3)
+
+
+def test_an_effect_over_pairs_is_the_mean_of_theirs_and_surer() -> None:
+    rng = np.random.default_rng(5)
+    plain = rng.uniform(0, 1, (4, 3, 400, 2))
+    switched = np.where(rng.uniform(size=plain.shape) < 0.05, 0.0, plain)
+    together = compare_seeds(plain, switched, TWO, 0.5)
+    alone = [compare_seeds(a, b, TWO, 0.5) for a, b in zip(plain, switched, strict=True)]
+    assert together.by_seed == pytest.approx(np.mean([one.by_seed for one in alone], axis=0), abs=1e-4)
+    assert together.high - together.low < min(one.high - one.low for one in alone)
