@@ -75,17 +75,17 @@ def ablate(
     done = total - len(missing)
     if done:
         console.print(f"{out}: {done} of {total} runs are done already", highlight=False, soft_wrap=True)
+    found = None
     if jobs == 1:
         for number, run in enumerate(missing, done + 1):
             console.print(f"\nrun {number}/{total}: {_name(run)}", highlight=False)
             train_and_measure(run, devices)
-            _write(ablation, out)
+            found = _write(ablation, out)
     else:
         for number, run in enumerate(side_by_side(missing, jobs, devices), done + 1):
-            console.print(
-                f"run {number}/{total}: {_name(run)}: {_reached(_write(ablation, out), run):.2f}", highlight=False
-            )
-    found = _write(ablation, out)
+            found = _write(ablation, out)
+            console.print(f"run {number}/{total}: {_name(run)}: {_reached(found, run):.2f}", highlight=False)
+    found = found or _write(ablation, out)
     _print(found)
     console.print(f"written: {out / RESULTS}, {out / FIGURE}", highlight=False, soft_wrap=True)
     return found

@@ -21,7 +21,8 @@ OUTSIDE = 0  # grey level beyond the photograph's border
 def crop_from_jpeg(
     jpeg: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
-    """`crops_from_jpegs` of one () string and one (2, 3) transform: (H, W, 3) uint8."""
+    """`crops_from_jpegs` of one () string and one (2, 3) transform: (H, W, 3) uint8. `upright`: the transform neither
+    turns nor mirrors; then it is not compiled, see `upright_sampling`."""
     with tf.device("CPU"):
         size = tf.image.extract_jpeg_shape(jpeg)[:2]
         plan = _planned(matrix[None], size[None], crop_size)[0]
@@ -35,7 +36,6 @@ def crops_from_jpegs(
     *,
     sizes: tf.Tensor | None = None,
     compiled: bool = True,
-    upright: bool = False,
 ) -> tf.Tensor:
     """Cut crops out of encoded photographs, of which no more is decoded than the crops show.
 
@@ -45,14 +45,12 @@ def crops_from_jpegs(
         crop_size: (H, W).
         sizes: (B, 2) int32 height and width of the photographs; None: they are read from the photographs.
         compiled: see `sampling.sample`.
-        upright: the transforms neither turn nor mirror; then it is not compiled, see `upright_sampling`.
 
     Returns:
         (B, H, W, 3) uint8 RGB; black beyond the photographs' borders.
     """
     with tf.device("CPU"):
-        how = {"sizes": sizes, "compiled": compiled, "upright": upright}
-        return sampling.unpacked(packed_crops(jpegs, matrices, crop_size, **how))
+        return sampling.unpacked(packed_crops(jpegs, matrices, crop_size, sizes=sizes, compiled=compiled))
 
 
 def packed_crops(
@@ -62,7 +60,6 @@ def packed_crops(
     *,
     sizes: tf.Tensor | None = None,
     compiled: bool = True,
-    upright: bool = False,
 ) -> tf.Tensor:
     """`crops_from_jpegs` for `sampling.unpacked`: (B, H, W) int32."""
     with tf.device("CPU"):
@@ -70,7 +67,7 @@ def packed_crops(
             shapes = tf.map_fn(tf.image.extract_jpeg_shape, jpegs, fn_output_signature=tf.TensorSpec((3,), tf.int32))
             sizes = shapes[:, :2]
         plan = _planned(matrices, sizes, crop_size)
-        cut = partial(_cut, crop_size=crop_size, compiled=compiled, upright=upright)
+        cut = partial(_cut, crop_size=crop_size, compiled=compiled, upright=False)
         return tf.map_fn(lambda one: cut(*one), (jpegs, plan), fn_output_signature=tf.TensorSpec(crop_size, tf.int32))
 
 
@@ -120,7 +117,7 @@ def crop_from_pixels(image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, 
 def pixels_sampled(
     image: tf.Tensor, matrix: tf.Tensor, crop_size: tuple[int, int], *, compiled: bool = True, upright: bool = False
 ) -> tf.Tensor:
-    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `crops_from_jpegs`."""
+    """`crop_from_pixels` as a part of a graph; for `compiled` and `upright` see `crop_from_jpeg`."""
     with tf.device("CPU"):
         step, mean, positions = _reduction(matrix)
         side = tf.bitwise.left_shift(mean, step)
