@@ -16,6 +16,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_mspose.once import once
+
 STRIDE = 4  # crop pixels a GT heatmap pixel
 BN_MOMENTUM = 0.9  # field-wide failure: 0.99 leaves validation near 0 for the first thousand small steps
 _HELD: ContextVar[bool] = ContextVar("held", default=False)  # of each thread: every replica has one
@@ -51,8 +53,9 @@ class BatchNorm(layers.BatchNormalization):
         else:
             normalised, mean, variance = self._fused(inputs, learning)
         if learning and not _HELD.get():
+            rate = once(f"rate {self.momentum}", lambda: tf.constant(1.0 - self.momentum))
             for average, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                average.assign(average * self.momentum + now * (1.0 - self.momentum))
+                average.value.assign_sub((average.value - now) * rate)
         return normalised
 
     def _synchronised(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -66,8 +69,10 @@ class BatchNorm(layers.BatchNormalization):
 
     def _fused(self, inputs: tf.Tensor, learning: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Normalised by the batch's mean and variance, which come with it, or by the moving averages."""
-        moving = (tf.cast(self.moving_mean.value, tf.float32), tf.cast(self.moving_variance.value, tf.float32))
-        mean, variance = (tf.zeros([0]), tf.zeros([0])) if learning else moving
+        if learning:
+            mean = variance = once("none", lambda: tf.zeros([0]))
+        else:
+            mean, variance = (tf.cast(v.value, tf.float32) for v in (self.moving_mean, self.moving_variance))
         normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.cast(self.gamma.value, tf.float32),
@@ -79,8 +84,9 @@ class BatchNorm(layers.BatchNormalization):
         )
         if learning:
             # The kernel reports the sample variance, n / (n - 1) times what Keras averages.
-            values = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-            variance *= tf.maximum(values - 1.0, 1.0) / values
+            one = once("one", lambda: tf.constant(1.0))
+            channels = once(f"channels {inputs.shape[-1]}", lambda: tf.constant(float(inputs.shape[-1])))
+            variance *= one - channels / tf.cast(tf.size(inputs), tf.float32)
         return normalised, mean, variance
 
 
