@@ -46,13 +46,13 @@ def write_list(folder: Path) -> None:
     """Write what `load` reads."""
     import tensorflow as tf
 
-    from keras_mspose import pipeline, records
+    from keras_mspose import person_truth, records
 
     data = RecordSet.load(folder)
     found = []
     for record in tf.data.TFRecordDataset(data.files("train")):
         person = records.parse(record, len(data.skeleton))
-        center, side = pipeline.person_box(person, "record")
+        center, side = person_truth.person_box(person, "record")
         jpeg = np.frombuffer(person["image"].numpy(), np.uint8)
         found.append(Loaded(jpeg, person["keypoints"].numpy(), center.numpy().astype(float), float(side)))
     (folder / LIST).write_bytes(pickle.dumps((found, list(data.skeleton.flip_order))))

@@ -23,6 +23,7 @@ from step_process import MATRIX, serve  # noqa: E402
 from keras_mspose.allocator import keep_freed_memory  # noqa: E402
 from keras_mspose.config import PRESETS  # noqa: E402
 from keras_mspose.info import cost  # noqa: E402
+from keras_mspose.learner import Learner  # noqa: E402
 from keras_mspose.losses import HeatmapLoss  # noqa: E402
 from keras_mspose.model import build_model, head_scale, inference_model  # noqa: E402
 from keras_mspose.optimizer import Adam  # noqa: E402
@@ -70,6 +71,8 @@ def make() -> tuple:
     if given["keep_memory"]:
         keep_freed_memory()
     heads = list(model.output_names)
+    if given.get("recompute"):
+        model = Learner(model, recompute=True)
     model.compile(Adam(1e-4), {head: HeatmapLoss(head_scale(head)) for head in heads}, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     rng, batch = np.random.default_rng(0), given["batch"]

@@ -1,5 +1,5 @@
-"""The training step against what the machine can do, with and without keeping freed memory, and against PyTorch, in
-turns in one run.
+"""The training step against what the machine can do, with and without keeping freed memory, with its features computed
+again (`training.checkpoint_gradients`), and against PyTorch, in turns in one run.
 
     python benchmarks/training_step.py --json step.json
     python benchmarks/training_step.py --torch-python path/to/venv/bin/python --networks small:32
@@ -64,13 +64,14 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     commands = {
         "before": [*ours, json.dumps({**given, "keep_memory": False})],
         "ours": [*ours, json.dumps({**given, "keep_memory": True})],
+        "computed again": [*ours, json.dumps({**given, "keep_memory": True, "recompute": True})],
     }
     if options.torch_python:
         network = json.dumps({**given, **asdict(PRESETS[preset])})
         commands["PyTorch"] = [options.torch_python, str(HERE / "torch_hourglass.py"), network]
     halved = {}
-    for name in ("ours", "PyTorch"):
-        if name in commands:
+    for name in commands:
+        if name != "before":
             *command, network = commands[name]
             side = Side([*command, json.dumps({**json.loads(network), "batch": batch // 2})], environment)
             side.wait()

@@ -24,6 +24,7 @@ from export.photographs import BOXES, IMAGE_BYTES
 from export.savedmodel import BOXED
 from keras_mspose import geometry, pipeline, saved_model
 from keras_mspose import heatmaps as codec
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.layers import STRIDE
 from keras_mspose.metrics import Accuracy, accuracy, normalised_distances
@@ -129,7 +130,7 @@ def verify_export(
         "persons": people,
         "keras": [{"flip_test": mirrored, **found.to_dict()} for mirrored, found in keras_accuracy.items()],
         "limits": {"p99_9_px": verification.PIXELS, "points": verification.POINTS, "near": verification.NEAR},
-        "machine": {"system": platform.platform(terse=True), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(terse=True), "cores": len(own_cores())},
         "versions": index["versions"],
         "files": rows,
     }

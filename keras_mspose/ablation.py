@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -146,4 +147,6 @@ def _assignments(values: Any, where: str) -> list[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ".".join(_plain(one) for one in value)
-    return str(value).lower().replace("/", "-")
+    if isinstance(value, dict):
+        return "+".join(f"{_plain(key)}={_plain(one)}" for key, one in value.items())
+    return re.sub(r"[^a-z0-9_.-]", "-", str(value).lower())

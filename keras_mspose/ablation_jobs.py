@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_mspose.config import RunConfig, from_dict
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import CODES, TRY_AGAIN, Interrupted, wishes
 from keras_mspose.records import RecordSet
@@ -87,7 +88,7 @@ def side_by_side(runs: Sequence[Run], jobs: int, devices: list[str] | None) -> I
         MsposeError: there are fewer cores than jobs, or a run failed; then the others are stopped and can go on.
         Interrupted: asked for from outside, or a run was.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = own_cores()
     if not 1 <= jobs <= len(cores):
         raise MsposeError(f"--jobs: expected 1 to {len(cores)}, the number of cores; got {jobs}")
     todo, active = list(runs), {}

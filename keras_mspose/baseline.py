@@ -41,12 +41,12 @@ def read_labels(data: RecordSet, split: str, box: str) -> Labels:
     """
     import tensorflow as tf
 
-    from keras_mspose import pipeline
+    from keras_mspose import person_truth
 
     def labels(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         person = parse(record, len(data.skeleton))
-        center, side = pipeline.person_box(person, box)
-        reference = pipeline.reference_length(person, data.metric, data.skeleton)
+        center, side = person_truth.person_box(person, box)
+        reference = person_truth.reference_length(person, data.metric, data.skeleton)
         return person["keypoints"], tf.concat([center, side[None]], axis=0), reference
 
     batches = tf.data.TFRecordDataset(data.files(split)).map(labels).batch(512).as_numpy_iterator()

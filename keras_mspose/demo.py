@@ -7,7 +7,6 @@ command line, which may, hands their functions in.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_mspose import run_log, saved_model
+from keras_mspose.cores import own_cores
 from keras_mspose.demo_folder import RECIPE, DemoFolder
 from keras_mspose.records import INDEX_NAME, RecordSet
 from keras_mspose.report import render_page
@@ -178,7 +178,7 @@ def _facts(folder: DemoFolder, data: RecordSet, model: keras.Model) -> dict:
         ],
         "machine": {
             "system": platform.platform(terse=True),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            "cores": len(own_cores()),
             "gpus": len(tf.config.list_physical_devices("GPU")),
         },
         "versions": {

@@ -40,7 +40,7 @@ class CorrectKeypoints(keras.metrics.Metric):
         self.counts = self.add_variable((keypoints,), "zeros", dtype="float32", name="counts")
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Add a batch: targets (B, K, 4) as `pipeline.targets` makes them, and heatmaps (B, h, w, K)."""
+        """Add a batch: targets (B, K, 4) as `person_truth.targets` makes them, and heatmaps (B, h, w, K)."""
         found = codec.decode(tf.cast(y_pred, tf.float32), self.stride, self.sigma)
         distance = tf.norm(found[..., :2] - y_true[..., :2], axis=-1)
         counted = (y_true[..., 2] > 0) & (y_true[..., 3] > 0)

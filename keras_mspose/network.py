@@ -10,7 +10,6 @@ exported folder                      its ONNX file, else TFLite, else SavedModel
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mspose import geometry, saved_model
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.skeleton import Skeleton
 
@@ -86,7 +86,7 @@ def load(path: str | Path, threads: int = 0) -> Network:
         MsposeError: nothing of those forms, a damaged file, or an exported file whose skeleton is not to be found.
     """
     file = find(path)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or len(own_cores())
     if file.suffix == ".keras":
         network = _keras(file)
     else:

@@ -6,14 +6,16 @@ what that saves).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from keras_mspose import augment, epochs, geometry, half_body, mixing, records, resample, sampling
 from keras_mspose.config import AugmentConfig, RunConfig
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
-from keras_mspose.skeleton import Skeleton
+from keras_mspose.person_truth import person_box, reference_length, targets
 
 
 def training_batches(
@@ -62,12 +64,7 @@ def training_batches(
         return crops, dict.fromkeys(heads, target)
 
     # Batched first: what is small is done once a batch, and only decoding and resampling once a person.
-    batches = (
-        people.batch(batch // workers, drop_remainder=True)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    return batches, steps
+    return _prepared(people.batch(batch // workers, drop_remainder=True), prepare), steps
 
 
 def batch_names(
@@ -187,55 +184,19 @@ def evaluation_batches(
         source = source.repeat().take(total)
     if worker[1] > 1:
         source = source.shard(worker[1], worker[0])
-    return (
-        source.batch(batch_size, drop_remainder=drop_remainder)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return _prepared(source.batch(batch_size, drop_remainder=drop_remainder), prepare)
 
 
-# Below, person and all that belongs to it may have a leading dimension of B, that of a batch.
+def _prepared(batches: tf.data.Dataset, prepare: Callable[..., Any]) -> tf.data.Dataset:
+    """`prepare` of every batch, on every core, and two batches ahead.
 
-
-def targets(keypoints: tf.Tensor, matrix: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """What losses and metrics compare with: (..., K, 4) x, y in crop pixels, visibility, and the metric's reference
-    length in crop pixels (0 where the person has none).
-
-    Args:
-        keypoints: (..., K, 3) in photograph pixels.
-        matrix: (..., 2, 3) photograph to crop.
-        reference: (...) in crop pixels.
+    Not by `tf.data.AUTOTUNE`: its thread can sleep through the end of the iterator, which then waits for it, up to a
+    minute after each training.
     """
-    xy = geometry.apply(matrix, keypoints[..., :2])
-    length = reference[..., None, None] + tf.zeros_like(keypoints[..., :1])
-    return tf.concat([xy, keypoints[..., 2:], length], axis=-1)
-
-
-def person_box(person: dict[str, tf.Tensor], rule: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Centre (..., 2) and side (...) of a person's square box in photograph pixels, by `record`, `joints` or `image`.
-
-    `record` falls back to `joints` for persons whose data set gives no box.
-    """
-    if rule == "image":
-        return geometry.image_box(person["image_size"][..., 0], person["image_size"][..., 1])
-    center, side = geometry.joints_box(person["keypoints"])
-    if rule == "record":
-        box = person["box"]
-        center, side = tf.where(box[..., 2:] > 0, box[..., :2], center), tf.where(box[..., 2] > 0, box[..., 2], side)
-    return center, side
-
-
-def reference_length(person: dict[str, tf.Tensor], metric: str, skeleton: Skeleton) -> tf.Tensor:
-    """(...) length in photograph pixels that distances are divided by: `pckh` the head size, `pck` the torso, `pck_box`
-    the side of the box that `person_box` gives by `record`; 0 where the person has none and is not counted."""
-    if metric == "pck_box":
-        _, side = person_box(person, "record")
-        return tf.where(side > 1, side, 0.0)  # 1: the box about a single keypoint, which has no size
-    if metric == "pckh" or skeleton.torso is None:
-        return person["head_size"]
-    a, b = (person["keypoints"][..., skeleton.index(name), :] for name in skeleton.torso)
-    both = (a[..., 2] > 0) & (b[..., 2] > 0)
-    return tf.where(both, tf.norm(a[..., :2] - b[..., :2], axis=-1), 0.0)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    parallel = batches.map(prepare, num_parallel_calls=len(own_cores()), deterministic=True)
+    return parallel.prefetch(2).with_options(options)
 
 
 def augmented(
@@ -254,7 +215,7 @@ def augmented(
         compiled: by XLA, for speed where many batches come. Without: the same.
 
     Returns:
-        crops (B, H, W, 3) uint8 and targets (B, K, 4) (see `targets`).
+        crops (B, H, W, 3) uint8 and targets (B, K, 4) (see `person_truth.targets`).
     """
     settings: AugmentConfig = config.data.augment
     size = config.model.input_size

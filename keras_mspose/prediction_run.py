@@ -7,7 +7,6 @@ so that decoding, network, drawing and writing overlap, and no more photographs 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from rich.progress import Progress
 
 from keras_mspose import __version__, detectors, network, photograph_work, prediction_results, video_work
 from keras_mspose.box_text import parse_box
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError, NotWritten
 from keras_mspose.person_boxes import BoxFile
 from keras_mspose.photograph_work import PICTURES, Choices
@@ -89,7 +89,7 @@ def predict_files(
         **{"smooth": smooth, "pictures": pictures, "frames": frames},
     }
     photographs = sum(not one.moves for one in inputs)
-    workers = min(workers or os.cpu_count() or 1, max(photographs, 1))
+    workers = min(workers or len(own_cores()), max(photographs, 1))
     # Side by side, photographs take a core each; a video's frames, one after the other, take them all.
     estimator = PoseEstimator.load(file, threads=1 if workers > 1 else 0)
     journal = Journal(out, command, overwrite=overwrite)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose import geometry, pipeline, records, visualization
+from keras_mspose import geometry, person_truth, records, visualization
 from keras_mspose.errors import MsposeError
 from keras_mspose.result_file import check_writable, write_json
 from tfrecords_tools import sheets
@@ -110,7 +110,7 @@ def split_facts(data: records.RecordSet, split: str) -> SplitFacts:
         return {
             **{key: person[key] for key in kept},
             "side": side,
-            "reference": pipeline.reference_length(person, data.metric, data.skeleton),
+            "reference": person_truth.reference_length(person, data.metric, data.skeleton),
         }
 
     files = data.files(split)

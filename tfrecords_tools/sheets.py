@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from keras_mspose import geometry, pipeline, records, resample, visualization
+from keras_mspose import geometry, person_truth, pipeline, records, resample, visualization
 from keras_mspose.config import AugmentConfig, DataConfig, ModelConfig, RunConfig
 from keras_mspose.skeleton import Skeleton
 from keras_mspose.tiles import PAPER, contact_sheet
@@ -29,7 +29,7 @@ def training_sheet(data: records.RecordSet, split: str, persons: int) -> np.ndar
     tiles = []
     for number, record in enumerate(wanted):
         person = records.parse(record, len(data.skeleton))
-        center, side = pipeline.person_box(person, config.data.box)
+        center, side = person_truth.person_box(person, config.data.box)
         labelled = _drawn(*_seen(person, center, side), data.skeleton)
         crop, target = pipeline.as_trained(person, data, config, tf.constant([0, number], tf.int64))
         tiles.append((_beside(labelled, _drawn(crop.numpy(), target.numpy(), data.skeleton)), _name(person)))

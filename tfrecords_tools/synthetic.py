@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import MPII16
@@ -142,7 +142,7 @@ def _streak(angle: float, length: float) -> np.ndarray:
 
 def _render(jobs: Iterator[tuple[str, int]], seed: int, size: int, processes: int | None) -> Iterator[Person]:
     make = partial(make_person, seed=seed, size=size)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(own_cores())
     first = list(islice(jobs, WORTH_PROCESSES))
     if (processes or cores) == 1 or len(first) < WORTH_PROCESSES:
         yield from map(make, chain(first, jobs))

@@ -8,7 +8,6 @@ data set is. A folder of the name asked for is always whole; a conversion that w
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from keras_mspose import result_folder
+from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import FORMAT, INDEX_NAME, Person, RecordSet
 from keras_mspose.skeleton import Skeleton
@@ -138,7 +138,7 @@ def _encode_all(
     persons: Iterable[Person], skeleton: Skeleton, crop: Crop | None, skip_bad: bool, workers: int | None
 ) -> Iterator[tuple[Person, bytes | str]]:
     """Every person in order, with the record, or with the reason why there is none."""
-    workers = workers or min(os.cpu_count() or 1, 8)
+    workers = workers or min(len(own_cores()), 8)
     waiting: deque = deque()
 
     def encoded(group: list[Person]) -> list[tuple[Person, bytes | str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from export.serving.metrics import Metrics
 from export.serving.network import CROPS, HEATMAPS, KEYPOINTS, Network
 from export.serving.refusal import Refused
 from export.serving.room import Room
+from keras_mspose.cores import own_cores
 from keras_mspose.image_files import MAX_PIXELS
 
 VERSION = "1"
@@ -78,7 +78,7 @@ class Server:
         self.artefact, self.limits, self.metrics = artefact, limits, Metrics()
         self.stopping, self.accepted, self.answered = False, 0, 0
         self._network = Network(artefact, threads)
-        self._workers = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
+        self._workers = ThreadPoolExecutor(len(own_cores()), "decode")
         self._batches = Batches(self._network.keypoints, limits.batch, self.metrics.batch.observe)
         self._estimator = Estimator(self._batches, self._workers, artefact.input_size, artefact.looks)
         self._bodies, self._pixels = Room(limits.bodies), Room(limits.pixels)

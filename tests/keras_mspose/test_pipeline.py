@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import geometry, pipeline, records
+from keras_mspose import geometry, person_truth, pipeline, records
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet
@@ -101,19 +101,19 @@ def test_the_reference_is_the_torso_in_pixels_of_photograph_and_crop(dots, evalu
 
 def test_the_reference_of_pckh_is_the_head_size() -> None:
     person = {"head_size": tf.constant(12.5), "keypoints": tf.ones((14, 3))}
-    assert float(pipeline.reference_length(person, "pckh", LSP14)) == 12.5
-    assert float(pipeline.reference_length(person, "pck", Skeleton("own", ("a",)))) == 12.5  # no torso of its own
+    assert float(person_truth.reference_length(person, "pckh", LSP14)) == 12.5
+    assert float(person_truth.reference_length(person, "pck", Skeleton("own", ("a",)))) == 12.5  # no torso of its own
 
 
 def test_the_reference_of_pck_box_is_the_side_of_the_box() -> None:
     keypoints = np.array([[10, 10, 2], [30, 50, 1], [500, 500, 0]], np.float32)
     person = {"keypoints": tf.constant(keypoints), "box": tf.constant([0.0, 0.0, 0.0])}
     hand = Skeleton("hand", ("a", "b", "c"))
-    assert float(pipeline.reference_length(person, "pck_box", hand)) == 50  # 1.25 times the 40 that are labelled
+    assert float(person_truth.reference_length(person, "pck_box", hand)) == 50  # 1.25 times the 40 that are labelled
     person["box"] = tf.constant([20.0, 20.0, 77.0])
-    assert float(pipeline.reference_length(person, "pck_box", hand)) == 77
+    assert float(person_truth.reference_length(person, "pck_box", hand)) == 77
     alone = {"keypoints": tf.constant(keypoints[[0, 2]]), "box": tf.constant([0.0, 0.0, 0.0])}
-    assert float(pipeline.reference_length(alone, "pck_box", hand)) == 0  # one keypoint has no extent
+    assert float(person_truth.reference_length(alone, "pck_box", hand)) == 0  # one keypoint has no extent
 
 
 def _train(dots, config: RunConfig, epochs: int, start_epoch: int = 0) -> list[tuple[np.ndarray, dict]]:
