@@ -5,7 +5,7 @@ OUT/ablation.json               what is being done, so that another ablation is 
 OUT/runs/CELL/seed-N/           one training each
 OUT/runs/CELL/seed-N.log        what it said, where several are trained side by side
 OUT/measured/CELL/seed-N.npz    how far off it is, once it is measured; without `runs` the same command goes on as well
-OUT/results.json, fig4.png      all that is known so far, written again after every run
+OUT/results.json, .md, fig4.png all that is known so far, written again after every run
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
 from keras_mspose.ablation_jobs import Run, side_by_side, train_and_measure
+from keras_mspose.ablation_report import PLATEAU, markdown, show
 from keras_mspose.comparison import LEVEL, compare_seeds
 from keras_mspose.config import from_dict
 from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import THRESHOLDS, accuracy
 from keras_mspose.records import METRICS, RecordSet
-from keras_mspose.result_file import write_json, write_picture
+from keras_mspose.result_file import write_json, write_picture, write_text
 
-INDEX, RESULTS, FIGURE = "ablation.json", "results.json", "fig4.png"
-PLATEAU = 45.0  # PCK under which a network has barely left the plateau of empty heatmaps: differences say nothing yet
+INDEX, RESULTS, PAGE, FIGURE = "ablation.json", "results.json", "results.md", "fig4.png"
 
 
 def ablate(
@@ -86,8 +85,8 @@ def ablate(
             found = _write(ablation, out)
             console.print(f"run {number}/{total}: {_name(run)}: {_reached(found, run):.2f}", highlight=False)
     found = found or _write(ablation, out)
-    _print(found)
-    console.print(f"written: {out / RESULTS}, {out / FIGURE}", highlight=False, soft_wrap=True)
+    show(found)
+    console.print(f"written: {out / RESULTS}, {out / PAGE}, {out / FIGURE}", highlight=False, soft_wrap=True)
     return found
 
 
@@ -175,32 +174,6 @@ def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:
 def _write(ablation: Ablation, out: Path) -> dict:
     found = results(ablation, out)
     write_json(out / RESULTS, found)
+    write_text(out / PAGE, markdown(found, FIGURE))
     write_picture(out / FIGURE, draw(found))
     return found
-
-
-def _print(found: dict) -> None:
-    table = Table("cell", "mean", "by seed", title=found["metric"], title_justify="left")
-    for cell in found["cells"]:
-        values = list(cell["seeds"].values())
-        mean = f"{np.mean(values):.2f}" if values else "-"
-        table.add_row(cell["name"], mean, "  ".join(f"{value:.2f}" for value in values))
-    Console().print(table)
-    table = Table("what", "at", "gain", f"{LEVEL:.0%} interval", "by seed", "", title="differences, all else equal")
-    for one in found["effects"] + found["differences"]:
-        what = f"{one['key']}: {one['from']} to {one['to']}"
-        settings = (f"{key.rpartition('.')[2]} {value}" for key, value in one.get("at", {}).items())
-        at = ", ".join(settings) if "at" in one else f"all {one['pairs']} pairs"
-        by_seed = "  ".join(f"{gain:+.2f}" for gain in one["by_seed"])
-        interval = f"{one['low']:+.2f} to {one['high']:+.2f}"
-        table.add_row(what, at, f"{one['difference']:+.2f}", interval, by_seed, verdict(one))
-    Console().print(table)
-
-
-def verdict(difference: dict) -> str:
-    """A difference in words."""
-    if not difference["tells"]:
-        return f"says nothing: under {PLATEAU:g}"
-    if len(difference["seeds"]) < 2:
-        return "one seed"
-    return ("better" if difference["difference"] > 0 else "worse") if difference["real"] else "may be chance"

@@ -68,10 +68,13 @@ class TrainingProgress(keras.callbacks.Callback):
         parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {logs['loss']:.4g}"]
         for prefix in ("", "val_"):
             for kind in ("loss", "pckh", "pck"):
-                key = f"{prefix}{self.answer}_{kind}"
-                key = key if key in logs else f"{prefix}{kind}"  # Keras leaves a lone head's name out
+                key, said = f"{prefix}{self.answer}_{kind}", f"{prefix}{kind}".replace("_", " ")
+                if key not in logs:
+                    key = f"{prefix}{kind}"  # Keras leaves a lone head's name out
+                elif kind == "loss":
+                    said = f"answer's {said}"  # not that of all heads
                 if key in logs and key != "loss":
-                    parts.append(f"{prefix.replace('_', ' ')}{kind} {logs[key]:.4g}")
+                    parts.append(f"{said} {logs[key]:.4g}")
         parts.append(self._speed(self.started + (self.training_seconds or time.monotonic() - self.started)))
         if COLUMN in logs:
             parts.append(f"input waits {logs[COLUMN]:.0f} %")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import ablate_run, training
+from keras_mspose import ablate_run, ablation_report, training
 from keras_mspose.ablation import Ablation, load
 from keras_mspose.cli import main
 from keras_mspose.config import RunConfig
@@ -43,13 +43,19 @@ def test_verdicts_need_every_seed_and_a_network_off_the_plateau(grid: Ablation, 
     by_pair = {(one["key"], *one["at"].values()): one for one in found["differences"]}
     regression = by_pair["model.regression", 1]
     assert regression["real"] and regression["difference"] > 20 and regression["seeds"] == [0, 1, 2]
-    assert ablate_run.verdict(regression) == "better"
-    assert ablate_run.verdict(by_pair["model.regression", 2]) == "says nothing: under 45"
+    assert ablation_report.verdict(regression) == "better"
+    assert ablation_report.verdict(by_pair["model.regression", 2]) == "says nothing: under 45"
     assert by_pair["model.regression", 2]["seeds"] == [0, 1]
-    assert ablate_run.verdict(by_pair["model.stacks", True]) == "worse"
+    assert ablation_report.verdict(by_pair["model.stacks", True]) == "worse"
     effects = {one["key"]: one for one in found["effects"]}
     assert effects["model.regression"]["pairs"] == 2 and effects["model.regression"]["seeds"] == [0, 1]
-    assert ablate_run.verdict(effects["model.regression"]) == "says nothing: under 45"
+    assert ablation_report.verdict(effects["model.regression"]) == "says nothing: under 45"
+    page = ablation_report.markdown(found, "fig4.png").splitlines()
+    mean = np.mean(list(found["cells"][1]["seeds"].values()))
+    assert any(line.startswith(f"| 1 stack, regression | {mean:.2f} | ") for line in page)
+    row = next(line for line in page if line.startswith("| no regression to regression | 1 stack | "))
+    assert f"| +{regression['difference']:.2f} | +{regression['low']:.2f} to +{regression['high']:.2f} | " in row
+    assert row.endswith("| better |")
     figure = ablate_run.draw(found)
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["no regression", "regression"]
@@ -93,6 +99,7 @@ def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [len(cell["seeds"]) for cell in results["cells"]] == [1, 1] and len(results["differences"]) == 1
     assert cv2.imread(str(tmp_path / "out" / "fig4.png")).std() > 10
+    assert "| no regression to regression |" in (tmp_path / "out" / "results.md").read_text()
     assert main([*line, "--set", "training.batch_size=2"]) == 2
     assert "holds an ablation with another cells" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "out" / "runs")

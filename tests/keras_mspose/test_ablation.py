@@ -44,6 +44,14 @@ def test_neighbours_differ_in_one_setting_by_one_step(tmp_path: Path) -> None:
     assert scales == [([1], [1, 2]), ([1, 2], [1, 2, 4])] * 2
 
 
+def test_a_cell_of_several_settings_is_a_folder_anywhere(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    grid = "data.augment: [{scale: 0.25, flip: 0.5}, {scale: 0, flip: 0.5}]"
+    file.write_text(f"recipe: lsp_small\ngrid:\n  {grid}\nseeds: [0]\n")
+    names = [cell.name for cell in ablation.load(str(file)).cells]
+    assert names == ["augment-scale=0.25+flip=0.5", "augment-scale=0+flip=0.5"]
+
+
 def test_quick_changes_the_budget_alone_where_it_says_so(tmp_path: Path) -> None:
     quick = ablation.load(_file(tmp_path, PLAIN), quick=True)
     assert quick.seeds == [5] and [cell.name for cell in quick.cells] == ["stacks-1_scales-1", "stacks-2_scales-1"]

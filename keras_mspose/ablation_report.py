@@ -1,0 +1,71 @@
+"""What an ablation found, as tables on the terminal and as `results.md`."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_mspose.ablation_figure import label
+
+PLATEAU = 45.0  # PCK under which a network has barely left the plateau of empty heatmaps: differences say nothing yet
+RULES = (
+    "A difference counts, as better or worse, when it has the same sign in every seed and its interval over seeds and "
+    f"persons leaves out 0; where a network reaches less than {PLATEAU:g}, it says nothing yet."
+)
+
+
+def show(found: dict) -> None:
+    """Print what `ablate_run.results` answers."""
+    for title, head, rows in _tables(found):
+        table = Table(*head, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+
+
+def markdown(found: dict, figure: str) -> str:
+    """The same as a page, with the figure's file name."""
+    parts = [f"![{found['metric']} of every cell]({figure})"]
+    for title, head, rows in _tables(found):
+        lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+        parts.append(f"**{title}**\n\n" + "\n".join(lines))
+    return "\n\n".join([*parts, RULES]) + "\n"
+
+
+def verdict(difference: dict) -> str:
+    """A difference in words."""
+    if not difference["tells"]:
+        return f"says nothing: under {PLATEAU:g}"
+    if len(difference["seeds"]) < 2:
+        return "one seed"
+    return ("better" if difference["difference"] > 0 else "worse") if difference["real"] else "may be chance"
+
+
+def _tables(found: dict) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, head and rows of each table that has rows."""
+    head = ["what", "all else equal", "gain", f"{found['level']:.0%} interval", "by seed", ""]
+    tables = [
+        (f"{found['metric']} of every cell", ["cell", "mean", "by seed"], [_cell_row(one) for one in found["cells"]]),
+        ("A setting's effect over all cells that differ in it alone", head, [_row(one) for one in found["effects"]]),
+        ("Single differences", head, [_row(one) for one in found["differences"]]),
+    ]
+    return [table for table in tables if table[2]]
+
+
+def _cell_row(cell: dict) -> list[str]:
+    values = list(cell["seeds"].values())
+    mean = f"{np.mean(values):.2f}" if values else "-"
+    return [_settings(cell["values"]), mean, ", ".join(f"{value:.2f}" for value in values)]
+
+
+def _row(one: dict) -> list[str]:
+    before, after = (label(one["key"], one[side]) for side in ("from", "to"))
+    at = _settings(one["at"]) if "at" in one else f"{one['pairs']} pairs"
+    by_seed = ", ".join(f"{gain:+.2f}" for gain in one["by_seed"])
+    interval = f"{one['low']:+.2f} to {one['high']:+.2f}"
+    return [f"{before} to {after}", at, f"{one['difference']:+.2f}", interval, by_seed, verdict(one)]
+
+
+def _settings(values: dict) -> str:
+    return ", ".join(label(key, value) for key, value in values.items())
