@@ -20,6 +20,7 @@ from keras_mspose.saved_model import Facts
 FEW = 4  # persons of the first batch that is measured; the second takes about MORE bytes more
 MORE = 2**30
 RESERVE = 0.1  # of the memory: what grows with neither batch nor records
+MEMORY, OWN = Path("/proc/meminfo"), Path("/proc/self/status")  # Linux alone has them
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -49,8 +50,10 @@ def with_largest_batch(
         devices: as for `training.train`.
 
     Raises:
-        MsposeError: not even the smallest batch fits.
+        MsposeError: not even the smallest batch fits, or this system does not say how much memory there is.
     """
+    if not (MEMORY.is_file() and OWN.is_file()):
+        raise MsposeError(f"--batch auto: measures memory by {MEMORY} and {OWN}, which Linux alone has; give --batch N")
     config = facts.config
     small = _measured(facts, FEW, devices)
     limit = memory or small.free
@@ -148,13 +151,13 @@ def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] 
 
 def _peak_memory() -> int:
     """Most bytes that this process has had resident. Its resource usage would begin with that of who started it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = OWN.read_text().splitlines()
     return next(int(line.split()[1]) * 2**10 for line in lines if line.startswith("VmHWM:"))
 
 
 def _free_memory() -> int:
     """Bytes that this machine, or this container, has left."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
+    lines = MEMORY.read_text().splitlines()
     left = [int(line.split()[1]) * 2**10 for line in lines if line.startswith("MemAvailable:")]
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.is_file() and limit.read_text().strip().isdigit():

@@ -47,6 +47,12 @@ def _found(
     return with_largest_batch(_facts(dots.records, **training), [dots.records], memory=memory, devices=None)
 
 
+def test_a_system_that_does_not_tell_is_named(dots, monkeypatch) -> None:
+    monkeypatch.setattr(batch_size, "MEMORY", Path("/nowhere/meminfo"))
+    with pytest.raises(MsposeError, match=r"--batch auto: measures memory by .*Linux.*give --batch N"):
+        with_largest_batch(_facts(dots.records), [dots.records])
+
+
 def test_a_tenth_is_left_and_the_rest_filled(dots, monkeypatch, capsys) -> None:
     assert _found(dots, monkeypatch, 500 * MIB).training.batch_size == 35  # (450 - 100) / 10
     assert "35 persons a step (100 MiB and 10.0 MiB a person, of 500 MiB)" in capsys.readouterr().out
