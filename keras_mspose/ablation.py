@@ -89,8 +89,8 @@ def load(name: str, *, quick: bool = False, changes: list[str] | None = None) ->
         changes: such as `training.epochs=2`, for every run.
 
     Raises:
-        MsposeError: no such file, not YAML, an unknown key, an empty or repeating list, or a setting that a recipe
-            refuses.
+        MsposeError: no such file, not YAML, an unknown key, an empty or repeating list, values whose names are alike,
+            or a setting that a recipe refuses.
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml", ".json"):
@@ -127,6 +127,8 @@ def load(name: str, *, quick: bool = False, changes: list[str] | None = None) ->
         except MsposeError as error:
             raise MsposeError(f"{name}: {error}") from error
         cells.append(Cell(values, recipe_config))
+    if len({cell.name for cell in cells}) < len(cells):
+        raise MsposeError(f"{name}: grid: two values of a key would have the same folder; write them differently")
     return Ablation(grid, cells, seeds)
 
 

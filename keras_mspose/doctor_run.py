@@ -17,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_mspose import doctor, geometry, objective, pipeline, run_log, saved_model, visualization
+from keras_mspose import doctor, doctor_labels, geometry, objective, pipeline, run_log, saved_model, visualization
 from keras_mspose.config import RunConfig
+from keras_mspose.cores import own_cores
 from keras_mspose.doctor import Finding
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import build_model
@@ -117,9 +118,14 @@ def _through_pipeline(config: RunConfig, data: RecordSet) -> Seen:
     batches, steps = pipeline.training_batches(data, config, ["all"])
     count = min(steps, max(2, -(-PERSONS // config.training.batch_size)))
     source = iter(batches)
-    taken, started = [next(source)], time.monotonic()  # the first also fills the pipeline's buffers
-    taken += list(islice(source, count - 1))
-    seconds = (time.monotonic() - started) / max(count - 1, 1)
+    taken = list(islice(source, count))
+    held = min(len(own_cores()), pipeline.AT_ONCE) + pipeline.AHEAD
+    for _ in islice(source, max(held - count, 0)):  # what was begun while nobody asked
+        pass
+    started = time.monotonic()
+    for _ in islice(source, held):
+        pass
+    seconds = (time.monotonic() - started) / held
     crops, targets = (
         [batch.numpy() for batch in part] for part in zip(*((c, t["all"]) for c, t in taken), strict=True)
     )
@@ -127,12 +133,14 @@ def _through_pipeline(config: RunConfig, data: RecordSet) -> Seen:
 
 
 def _labels(data: RecordSet, split: str) -> dict[str, np.ndarray]:
-    """Of every person of a split: `keypoints` (P, K, 3), `size` (P, 2), `photograph` (P,) a number of its bytes."""
+    """Of every person of a split: `keypoints` (P, K, 3), `size` (P, 2), `box` (P, 3), `photograph` (P,) a number of its
+    bytes."""
 
     def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
         person = data.parse(record)
         photograph = tf.strings.to_hash_bucket_fast(person["image"], 2**62)
-        return {"keypoints": person["keypoints"], "size": person["image_size"], "photograph": photograph}
+        facts = {key: person[key] for key in ("keypoints", "box")}
+        return {**facts, "size": person["image_size"], "photograph": photograph}
 
     source = tf.data.TFRecordDataset(data.files(split)).map(facts, num_parallel_calls=tf.data.AUTOTUNE).batch(512)
     parts = list(source.as_numpy_iterator())
@@ -142,9 +150,10 @@ def _labels(data: RecordSet, split: str) -> dict[str, np.ndarray]:
 def _about_data(config: RunConfig, data: RecordSet, seen: Seen, labels: dict[str, dict]) -> Iterator[Finding]:
     train, validation = (labels[split] for split in (config.data.train_split, config.data.val_split))
     size = config.model.input_size
-    yield doctor.flip_pairs(data.skeleton, train["keypoints"], config.data.augment.flip > 0)
-    yield doctor.label_place(train["keypoints"], train["size"], seen.targets, size)
-    yield doctor.labels_there(seen.targets[..., 2], config.training.batch_size)
+    yield doctor_labels.flip_pairs(data.skeleton, train["keypoints"], config.data.augment.flip > 0)
+    yield doctor_labels.label_place(train["keypoints"], train["size"], seen.targets, size)
+    yield doctor_labels.label_scale(train["keypoints"], train["size"], train["box"])
+    yield doctor_labels.labels_there(seen.targets[..., 2], config.training.batch_size)
     yield doctor.colours(seen.crops, seen.targets, data.skeleton)
     yield doctor.shared_persons(set(train["photograph"].tolist()), set(validation["photograph"].tolist()))
 

@@ -17,6 +17,9 @@ from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
 from keras_mspose.person_truth import person_box, reference_length, targets
 
+AT_ONCE = 16  # batches that are prepared at a time, one a core: each is in memory, with its photographs
+AHEAD = 2  # batches that are prepared and wait
+
 
 def training_batches(
     data: records.RecordSet | Sequence[records.RecordSet],
@@ -188,15 +191,15 @@ def evaluation_batches(
 
 
 def _prepared(batches: tf.data.Dataset, prepare: Callable[..., Any]) -> tf.data.Dataset:
-    """`prepare` of every batch, on every core, and two batches ahead.
+    """`prepare` of every batch, `AT_ONCE` of them at a time at most, and two batches ahead.
 
     Not by `tf.data.AUTOTUNE`: its thread can sleep through the end of the iterator, which then waits for it, up to a
     minute after each training.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    parallel = batches.map(prepare, num_parallel_calls=len(own_cores()), deterministic=True)
-    return parallel.prefetch(2).with_options(options)
+    parallel = batches.map(prepare, num_parallel_calls=min(len(own_cores()), AT_ONCE), deterministic=True)
+    return parallel.prefetch(AHEAD).with_options(options)
 
 
 def augmented(

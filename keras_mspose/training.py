@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from keras_mspose import allocator, augment, mixing, pipeline, run_folder, saved_model
 from keras_mspose.averaging import Average, Averaging
+from keras_mspose.board import Board
 from keras_mspose.checkpoints import Checkpoints
 from keras_mspose.config import RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
@@ -145,9 +146,10 @@ def _fit(
         keeper,
     ]
     if workers.chief:
-        callbacks += [keras.callbacks.TensorBoard(keeper.out / "tensorboard", write_graph=False), progress]
+        named = keeper.checkpoints.disk_errors_named
+        callbacks += [Board(keeper.out, named), progress]
         if settings.images_every:
-            callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config))
+            callbacks.append(TrainingImages(keeper.out, keeper.network, keeper.average, sets[0], config, named))
 
     def fit(epoch: int, step: int, end: int) -> None:
         batches, _ = pipeline.training_batches(

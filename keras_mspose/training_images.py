@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import keras
@@ -28,10 +29,20 @@ class TrainingImages(keras.callbacks.Callback):
         average: of its weights, which then are shown.
         data: the first persons of its validation split are shown, always the same.
         config: every `training.images_every` epochs.
+        disk_errors_named: see `Board`.
     """
 
-    def __init__(self, out: Path, network: keras.Model, average: Average | None, data: RecordSet, config: RunConfig):
+    def __init__(
+        self,
+        out: Path,
+        network: keras.Model,
+        average: Average | None,
+        data: RecordSet,
+        config: RunConfig,
+        disk_errors_named: Callable[[], AbstractContextManager[None]],
+    ):
         super().__init__()
+        self._named = disk_errors_named
         self.network, self.average, self.skeleton, self.sigma = network, average, data.skeleton, config.training.sigma
         self.every, self.folder = config.training.images_every, str(out / "tensorboard" / "validation")
         size, split = config.model.input_size, config.data.val_split
@@ -57,6 +68,6 @@ class TrainingImages(keras.callbacks.Callback):
             keypoints = strips.read(maps, crop.shape[:2], larger.shape[:2], self.sigma)
             rows.append((strips.strip(larger, maps, keypoints, self.skeleton), f"{number + 1}"))
         pictures = {"predictions": (poses, len(poses)), "heatmaps": (rows, 1)}
-        with tf.summary.create_file_writer(self.folder).as_default(step=epoch):
+        with self._named(), tf.summary.create_file_writer(self.folder).as_default(step=epoch):
             for name, (tiles, columns) in pictures.items():
                 tf.summary.image(name, contact_sheet(tiles, columns)[np.newaxis])

@@ -70,6 +70,7 @@ def test_shipped_ablations_load(name: str) -> None:
     [
         (("seeds: [0, 1]", "seeds: [0, 0]"), "seeds: expected a list of values, none twice"),
         (("model.stacks: [1, 2]", "model.stacks: 2"), "model.stacks: expected a list"),
+        (("model.stacks: [1, 2]", "training.start_from: [a b, a-b]"), "would have the same folder"),
         (("model.stacks: [1, 2]", "model.stakcs: [1, 2]"), "stakcs: unknown key"),
         (("model.stacks: [1, 2]", "model.stacks: [1, none]"), "model.stacks"),
         (("recipe: lsp_small", "recipe: nothing"), "no recipe 'nothing'"),

@@ -1,9 +1,7 @@
 """A checkpoint is whole or not there, whatever happens to the disk."""
 
-import os
 import resource
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,18 +71,6 @@ def test_a_file_that_cannot_grow_leaves_the_checkpoint_before_whole(tmp_path: Pa
     assert _found(tmp_path)[:2] == (1, 1)
     _save(run, 3)
     assert _found(tmp_path)[:2] == (3, 3)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    if os.getuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_whole(small_disk: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_mspose import doctor, layers, saved_model
+from keras_mspose import doctor, doctor_labels, layers, saved_model
 from keras_mspose.cli import main
 from keras_mspose.config import from_dict
 from keras_mspose.doctor_run import findings
@@ -83,7 +83,7 @@ def test_a_healthy_recipe_has_no_fault(people, tmp_path: Path, capsys: pytest.Ca
     found = json.loads((tmp_path / "doctor.json").read_text())["findings"]
     # a network as small as this may be fed no faster than it computes: no fault of the data
     assert {one["check"] for one in found if not one["good"]} <= {"input"}, found
-    assert len(found) == 9 and "FAULT splits" not in capsys.readouterr().out
+    assert len(found) == 10 and "FAULT splits" not in capsys.readouterr().out
     assert cv2.imread(str(picture)).shape[0] > 4 * 192  # 24 persons, six a row
 
 
@@ -102,6 +102,26 @@ def test_labels_shifted_by_half_a_crop(rewritten) -> None:
         return replace(person, keypoints=person.keypoints + np.array([half, 0, 0]))
 
     assert "label place" in _faults(rewritten(shifted))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["half", "fractions"])
+def test_labels_of_another_scale(rewritten, scale: str) -> None:
+    def scaled(split: str, person: Person) -> Person:
+        factor = 0.5 if scale == "half" else 1 / Image.open(io.BytesIO(person.image)).width
+        return replace(person, keypoints=person.keypoints * [factor, factor, 1])
+
+    assert "label scale" in _faults(rewritten(scaled))
+
+
+def test_boxes_of_another_scale_than_their_keypoints() -> None:
+    rng = np.random.default_rng(0)
+    keypoints = np.concatenate([rng.uniform(10, 190, (50, 14, 2)), np.full((50, 14, 1), 2)], axis=2)
+    sizes, boxes = np.full((50, 2), 200), np.tile([100.0, 100.0, 225.0], (50, 1))
+    assert doctor_labels.label_scale(keypoints, sizes, boxes).good
+    assert not doctor_labels.label_scale(keypoints, sizes, boxes * 5).good
+    assert not doctor_labels.label_scale(keypoints, sizes, boxes / 5).good
+    assert doctor_labels.label_scale(keypoints, sizes, boxes * [1, 1, 0]).good  # no boxes are no fault
 
 
 @pytest.mark.slow
@@ -155,6 +175,21 @@ def test_the_released_network_on_its_own_data_is_healthy(real_data: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_a_healthy_run_has_no_fault(people, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, _ = people
+    recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": 12, "learning_rate": 0.005, "warmup_steps": 10}}
+    (tmp_path / "tiny.json").write_text(json.dumps(recipe))
+    run = str(tmp_path / "run")
+    assert main(["train", str(tmp_path / "tiny.json"), "--data", str(data.folder), "--out", run]) == 0
+    assert "input waits" in capsys.readouterr().err  # in every epoch's line
+    line = ["doctor", run, "--data", str(data.folder), "--picture", str(tmp_path / "targets.png")]
+    main([*line, "--json", str(tmp_path / "doctor.json")])
+    found = {one["check"]: one for one in json.loads((tmp_path / "doctor.json").read_text())["findings"]}
+    assert {check for check, one in found.items() if not one["good"]} <= {"input"}, found
+    assert {"moving averages", "heads", "progress"} <= set(found)
+
+
+@pytest.mark.slow
 def test_an_untrained_network_says_nothing_and_is_told_so(people, tmp_path: Path) -> None:
     config = from_dict(RECIPE, "tiny")
     model = build_model(config.model, 16)
@@ -171,15 +206,17 @@ def test_pairs_without_sides_in_their_names_are_told_by_their_height() -> None:
     rng = np.random.default_rng(0)
     points = np.array([[20, 10, 2], [80, 10, 2], [20, 90, 2], [80, 90, 2]], float) + rng.normal(0, 2, (50, 4, 3))
     points[..., 2] = 2
-    assert doctor.flip_pairs(skeleton, points, True).good
+    assert doctor_labels.flip_pairs(skeleton, points, True).good
     crossed = replace(skeleton, flip_pairs=(("a", "c"), ("b", "d")))
-    assert "a and c" in doctor.flip_pairs(crossed, points, True).said.replace("b and d", "a and c")
+    assert "a and c" in doctor_labels.flip_pairs(crossed, points, True).said.replace("b and d", "a and c")
 
 
 def test_a_name_that_nothing_mirrors() -> None:
     nothing = np.zeros((0, 14, 3))
-    assert "stand in no pair" in doctor.flip_pairs(replace(LSP14, flip_pairs=(), upper_body=()), nothing, True).said
-    assert doctor.flip_pairs(replace(LSP14, flip_pairs=(), upper_body=()), nothing, False).good
+    assert (
+        "stand in no pair" in doctor_labels.flip_pairs(replace(LSP14, flip_pairs=(), upper_body=()), nothing, True).said
+    )
+    assert doctor_labels.flip_pairs(replace(LSP14, flip_pairs=(), upper_body=()), nothing, False).good
 
 
 def test_drift_progress_and_waiting_by_hand() -> None:

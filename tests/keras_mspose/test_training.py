@@ -188,6 +188,8 @@ def test_every_craft_at_once_up_to_a_loss_that_is_not_a_number(
 
     shown = EventAccumulator(str(out / "tensorboard" / "validation")).Reload().Tags()["tensors"]
     assert {"predictions", "heatmaps", "epoch_stack1_gt2_loss", "epoch_regression_taught_loss"} <= set(shown)
+    trained = EventAccumulator(str(out / "tensorboard" / "train")).Reload().Tags()["tensors"]
+    assert {"epoch_stack1_gt1_loss", "epoch_stack1_gt2_loss", "epoch_regression_loss"} <= set(trained)
 
 
 @pytest.mark.slow
@@ -209,6 +211,31 @@ def test_what_small_batches_learn_holds_in_inference_mode() -> None:
     model.reset_metrics()
     assert last < 0.6 * first
     assert model.test_on_batch(crops, targets, return_dict=True)["loss"] < 1.3 * last
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_named_and_the_run_goes_on(
+    records: Path, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With TensorBoard's scalars and pictures, too."""
+    often = {"images_every": 1, "checkpoint_steps": 2, "keep_checkpoints": 1}
+    recipe, run = _recipe(tmp_path, model=SHALLOW, training=often), small_disk / "run"
+    line = ["train", str(recipe), "--data", str(records), "--out", str(run)]
+    assert cli.main([*line, "--set", "training.epochs=1"]) == 0
+    changed = json.loads((run / "config.json").read_text())
+    changed["config"]["training"]["epochs"] = 3
+    (run / "config.json").write_text(json.dumps(changed))
+    filler = small_disk / "filler"
+    for left in (0, 20_000, 120_000):
+        filler.unlink(missing_ok=True)
+        filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - left))
+        capsys.readouterr()
+        assert cli.main(line) == 2
+        (said,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("mspose train: ")]
+        assert f"{run}: cannot be written" in said and " is whole: make room" in said
+    filler.unlink()
+    assert cli.main(line) == 0
+    assert len(run_log.read_log(run)) == 3
 
 
 def test_another_network_is_no_start(records: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scipy.io import savemat
 
@@ -27,7 +28,15 @@ pytestmark = pytest.mark.slow
 RECIPE = {  # as small as a network can be: the starts of many processes are what takes time
     "model": {"stacks": 1, "channels": 4, "input_size": [32, 32], "depth": 1, "scales": [1], "regression": False},
     "data": {"box": "record", "augment": {"colour": 0.0}},
-    "training": {"epochs": 2, "batch_size": 8, "checkpoint_steps": 2, "deterministic": True, "ema": 0.9},
+    "training": {
+        "epochs": 2,
+        "batch_size": 8,
+        "checkpoint_steps": 2,
+        "deterministic": True,
+        "ema": 0.9,
+        "decay": "cosine",
+        "warmup_steps": 15,
+    },
 }
 
 
@@ -124,10 +133,16 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
     said = process.communicate(timeout=400)[1]
     assert process.returncode == 75, said
     assert "stopped by SIGTERM in epoch 1, after step" in said and "the same command goes on" in said
-    killed = 0
-    for _ in range(kills):
-        process = saving(train, run)
-        time.sleep(rng.uniform(0, 0.3))
+    killed, until_saved = 0, 0.0
+    for number in range(kills):
+        started = time.monotonic()
+        if number % 3 == 2:  # before it has written anything: while it starts, or reads the checkpoint
+            process = subprocess.Popen(train, **beside, start_new_session=True)
+            time.sleep(rng.uniform(0, until_saved))
+        else:
+            process = saving(train, run)
+            until_saved = time.monotonic() - started
+            time.sleep(rng.uniform(0, 0.3))
         killed += process.poll() is None
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -145,6 +160,13 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
         a, b = (saved_model.load(folder / name)[0] for folder in (run, tmp_path / "other"))
         for mine, its in zip(a.weights, b.weights, strict=True):
             np.testing.assert_array_equal(mine, its)
+    newest = [tf.train.latest_checkpoint(folder / "checkpoints") for folder in (run, tmp_path / "other")]
+    assert Path(newest[0]).name == Path(newest[1]).name
+    mine, its = (tf.train.load_checkpoint(path) for path in newest)
+    names = [name for name in its.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    assert sum("optimizer" in name for name in names) > 20 and any("average" in name for name in names)
+    for name in names:
+        np.testing.assert_array_equal(mine.get_tensor(name), its.get_tensor(name), err_msg=name)
     assert not [p for p in run.rglob("*") if "partial" in p.name or "temp" in p.name]
 
 
