@@ -22,7 +22,7 @@ from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
 from keras_mspose.ablation_jobs import Run, side_by_side, train_and_measure
 from keras_mspose.ablation_report import PLATEAU, markdown, show
-from keras_mspose.comparison import LEVEL, compare_seeds
+from keras_mspose.comparison import LEVEL, compare_seeds, interval_of_seeds
 from keras_mspose.config import from_dict
 from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
@@ -94,7 +94,8 @@ def results(ablation: Ablation, out: Path) -> dict:
     """What the finished runs say.
 
     Returns:
-        `cells`: of each its `values`, and the mean accuracy by `seeds`; `differences`: of each grid `key` and pair of
+        `cells`: of each its `values`, the mean accuracy by `seeds`, and the interval from `low` to `high` about their
+        mean over seeds and persons; `differences`: of each grid `key` and pair of
         neighbouring values, all else equal, over the seeds that both have (see `comparison.SeedDifference`), and
         `tells`: whether both are off the plateau, so that the difference says something; `effects`: the same of a key
         and pair of values, over all `pairs` of cells that differ in it alone.
@@ -108,8 +109,12 @@ def results(ablation: Ablation, out: Path) -> dict:
             if file.is_file():
                 of_seeds[seed], metric, skeleton = read_distances(file)
         distances[cell.name] = of_seeds
-        means = {seed: accuracy(one, skeleton, metric).mean for seed, one in of_seeds.items()}
-        cells.append({"name": cell.name, "values": cell.values, "seeds": means})
+        found = {seed: accuracy(one, skeleton, metric).mean for seed, one in of_seeds.items()}
+        about = {"name": cell.name, "values": cell.values, "seeds": found}
+        if of_seeds:
+            each = np.stack(list(of_seeds.values()))
+            about["low"], about["high"] = interval_of_seeds(each, skeleton, THRESHOLDS[metric])
+        cells.append(about)
     reached = {cell["name"]: min(cell["seeds"].values(), default=0.0) for cell in cells}
 
     def compared(pairs: list[tuple[Cell, Cell]]) -> dict | None:

@@ -15,37 +15,37 @@ SCALE_NAMES = {1: "GT", 2: "GT/2", 4: "GT/4", 8: "GT/8"}
 def draw(found: dict) -> Figure:
     """Draw what `ablate_run.results` answers.
 
-    Every seed is a small dot, their mean a line, and their range (lowest to highest seed) a bar. The first value of
-    the last key, such as no regression, has a broken line where the grid has three keys or more.
+    Every seed is a small dot, their mean a line, and the interval over seeds and persons a bar. The first value of the
+    last key, such as no regression, has a broken line where the grid has three keys or more.
     """
     from matplotlib.figure import Figure
 
     first, *others = found["grid"]
     values = found["grid"][first]
-    lines: dict[tuple, list[tuple[int, list[float]]]] = {}
+    lines: dict[tuple, list[tuple[int, dict]]] = {}
     for cell in found["cells"]:
         rest = tuple(label(key, cell["values"][key]) for key in others)
-        lines.setdefault(rest, []).append((values.index(cell["values"][first]), list(cell["seeds"].values())))
+        lines.setdefault(rest, []).append((values.index(cell["values"][first]), cell))
     figure = Figure(figsize=(7, 5), layout="constrained")
     ax = figure.subplots()
     groups = list(dict.fromkeys(rest[:-1] if len(rest) > 1 else rest for rest in lines))
     for number, (rest, points) in enumerate(lines.items()):
-        measured = [(place, seeds) for place, seeds in points if seeds]
+        measured = [(place, cell) for place, cell in points if cell["seeds"]]
         if not measured:
             continue
         colour = f"C{groups.index(rest[:-1] if len(rest) > 1 else rest)}"
         style = "--" if len(rest) > 1 and rest[-1] == label(others[-1], found["grid"][others[-1]][0]) else "-"
         shift = 0.03 * (number - (len(lines) - 1) / 2)
         x = np.array([place for place, _ in measured]) + shift
-        mean = np.array([np.mean(seeds) for _, seeds in measured])
-        ends = np.array([[min(seeds), max(seeds)] for _, seeds in measured]).T
-        bars = np.abs(ends - mean)
+        mean = np.array([np.mean(list(cell["seeds"].values())) for _, cell in measured])
+        bars = np.abs(np.array([[cell["low"], cell["high"]] for _, cell in measured]).T - mean)
         ax.errorbar(x, mean, yerr=bars, fmt=f"o{style}", color=colour, capsize=3, label=", ".join(rest) or first)
-        for place, seeds in zip(x, (seeds for _, seeds in measured), strict=True):
+        for place, (_, cell) in zip(x, measured, strict=True):
+            seeds = list(cell["seeds"].values())
             ax.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.5)
     ax.set_xticks(range(len(values)), [label(first, value) for value in values])
     ax.set_xlim(-0.4, len(values) - 0.6)
-    ax.set_ylabel(f"{found['metric']}, mean over joints")
+    ax.set_ylabel(f"{found['metric']}, mean over joints; {found['level']:.0%} intervals over seeds and persons")
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize="small")
     return figure

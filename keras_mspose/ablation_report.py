@@ -44,9 +44,10 @@ def verdict(difference: dict) -> str:
 
 def _tables(found: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     """Title, head and rows of each table that has rows."""
-    head = ["what", "all else equal", "gain", f"{found['level']:.0%} interval", "by seed", ""]
+    interval, rows = f"{found['level']:.0%} interval", [_cell_row(one) for one in found["cells"]]
+    head = ["what", "all else equal", "gain", interval, "by seed", ""]
     tables = [
-        (f"{found['metric']} of every cell", ["cell", "mean", "by seed"], [_cell_row(one) for one in found["cells"]]),
+        (f"{found['metric']} of every cell", ["cell", "mean", interval, "by seed"], rows),
         ("A setting's effect over all cells that differ in it alone", head, [_row(one) for one in found["effects"]]),
         ("Single differences", head, [_row(one) for one in found["differences"]]),
     ]
@@ -55,8 +56,10 @@ def _tables(found: dict) -> list[tuple[str, list[str], list[list[str]]]]:
 
 def _cell_row(cell: dict) -> list[str]:
     values = list(cell["seeds"].values())
-    mean = f"{np.mean(values):.2f}" if values else "-"
-    return [_settings(cell["values"]), mean, ", ".join(f"{value:.2f}" for value in values)]
+    if not values:
+        return [_settings(cell["values"]), "-", "", ""]
+    interval = f"{cell['low']:.2f} to {cell['high']:.2f}"
+    return [_settings(cell["values"]), f"{np.mean(values):.2f}", interval, ", ".join(f"{v:.2f}" for v in values)]
 
 
 def _row(one: dict) -> list[str]:

@@ -120,22 +120,42 @@ def compare_seeds(
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         raise MsposeError("the two are not of the same seeds, persons and labels: the keypoints that count differ")
     rng = np.random.default_rng(seed)
-    seeds, count = a.shape[-3:-1]
-    weights = _drawn_persons(count, draws, rng)
-    scored = skeleton.scored_indices
-
-    def accuracies(way: np.ndarray) -> np.ndarray:
-        """(S, 1 + draws)"""
-        each = [_mean(_percent(one, weights, threshold)[:, scored]) for one in way.reshape(-1, *way.shape[-2:])]
-        return np.stack(each).reshape(-1, seeds, 1 + draws).mean(axis=0)
-
-    of_a, of_b = accuracies(a), accuracies(b)
-    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).T / seeds  # (S, draws)
-    drawn = ((of_b - of_a)[:, 1:] * of_seeds).sum(axis=0)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    weights = _drawn_persons(a.shape[-2], draws, rng)
+    of_a, of_b = (_of_seeds(way, weights, skeleton.scored_indices, threshold) for way in (a, b))
+    low, high = _interval(of_b - of_a, rng)
     persons = int((~np.isnan(a.reshape(-1, *a.shape[-2:])[0])).any(axis=1).sum())
     by_seed = tuple((of_b - of_a)[:, 0].tolist())
-    return SeedDifference(float(of_a[:, 0].mean()), float(of_b[:, 0].mean()), float(low), float(high), persons, by_seed)
+    return SeedDifference(float(of_a[:, 0].mean()), float(of_b[:, 0].mean()), low, high, persons, by_seed)
+
+
+def interval_of_seeds(
+    distances: np.ndarray, skeleton: Skeleton, threshold: float, *, seed: int = 0, draws: int = DRAWS
+) -> tuple[float, float]:
+    """The interval about one way's accuracy: chance in the training and in the persons together.
+
+    Args:
+        distances: (S, P, K) normalised distances of S seeds, see `compare_seeds`.
+
+    Returns:
+        Low and high, of the mean over the scored keypoints averaged over the seeds.
+    """
+    rng = np.random.default_rng(seed)
+    weights = _drawn_persons(distances.shape[1], draws, rng)
+    return _interval(_of_seeds(distances, weights, skeleton.scored_indices, threshold), rng)
+
+
+def _of_seeds(way: np.ndarray, weights: np.ndarray, scored: list[int], threshold: float) -> np.ndarray:
+    """(S, 1 + draws) accuracy of each seed by how persons were drawn, the mean of C networks where `way` has them."""
+    each = [_mean(_percent(one, weights, threshold)[:, scored]) for one in way.reshape(-1, *way.shape[-2:])]
+    return np.stack(each).reshape(-1, way.shape[-3], len(weights)).mean(axis=0)
+
+
+def _interval(of_seeds: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """Of (S, 1 + draws) figures, with the seeds drawn again, too."""
+    seeds, draws = of_seeds.shape[0], of_seeds.shape[1] - 1
+    times = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).T / seeds  # (S, draws)
+    low, high = np.quantile((of_seeds[:, 1:] * times).sum(axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def _drawn_persons(count: int, draws: int, rng: np.random.Generator) -> np.ndarray:

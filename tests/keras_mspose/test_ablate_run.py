@@ -52,7 +52,9 @@ def test_verdicts_need_every_seed_and_a_network_off_the_plateau(grid: Ablation, 
     assert ablation_report.verdict(effects["model.regression"]) == "says nothing: under 45"
     page = ablation_report.markdown(found, "fig4.png").splitlines()
     mean = np.mean(list(found["cells"][1]["seeds"].values()))
-    assert any(line.startswith(f"| 1 stack, regression | {mean:.2f} | ") for line in page)
+    low, high = found["cells"][1]["low"], found["cells"][1]["high"]
+    assert low < mean < high
+    assert any(line.startswith(f"| 1 stack, regression | {mean:.2f} | {low:.2f} to {high:.2f} | ") for line in page)
     row = next(line for line in page if line.startswith("| no regression to regression | 1 stack | "))
     assert f"| +{regression['difference']:.2f} | +{regression['low']:.2f} to +{regression['high']:.2f} | " in row
     assert row.endswith("| better |")

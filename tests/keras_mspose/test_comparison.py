@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_mspose.cli import main
-from keras_mspose.comparison import compare, compare_seeds
+from keras_mspose.comparison import compare, compare_seeds, interval_of_seeds
 from keras_mspose.errors import MsposeError
 from keras_mspose.prediction_file import FORMAT
 from keras_mspose.skeleton import LSP14, Skeleton
@@ -28,6 +28,17 @@ def test_the_same_network_twice_is_no_difference() -> None:
     a = np.random.default_rng(0).uniform(0, 1, (100, 2))
     for difference in compare(a, a.copy(), TWO, 0.5).values():
         assert (difference.value, difference.low, difference.high, difference.is_real) == (0, 0, 0, False)
+
+
+def test_the_interval_of_one_way_is_that_of_its_persons_and_widens_with_its_seeds() -> None:
+    rng = np.random.default_rng(3)
+    one = rng.uniform(0, 1, (1, 1000, 2))  # 30 % of two joints each: a deviation of sqrt(0.3 * 0.7 / 2000)
+    low, high = interval_of_seeds(one, TWO, 0.3)
+    assert low < 100 * (one <= 0.3).mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 100 * np.sqrt(0.3 * 0.7 / 2000), rel=0.1)
+    apart = np.concatenate([one, one * 0.5])  # another seed finds 60 %: draws of both are 30, 45 and 60 %
+    low, high = interval_of_seeds(apart, TWO, 0.3)
+    assert low < 31 and high > 59
 
 
 def test_a_real_gain_is_found_and_chance_is_not() -> None:
