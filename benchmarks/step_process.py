@@ -5,6 +5,7 @@ the side that has PyTorch need not have TensorFlow.
     matmul     answers GFLOP/s of one multiplication of two 2048 x 2048 float32 matrices, by the side's own library
     memory     answers the megabytes that the process has grown by since before the network was built, at its peak
     profile    answers the core-seconds of a step by kind of operation, where the side can say
+    bandwidth  answers 1e9 bytes a second that memory gives and takes, where the side can say
     facts      answers what the side has to say of itself, as JSON
 """
 
@@ -30,6 +31,7 @@ def resident() -> tuple[int, int]:
 def serve(
     make: Callable[[], tuple[Callable[[], None], Callable[[], None], dict]],
     profile: Callable[[Callable[[], None]], dict[str, float]] | None = None,
+    bandwidth: Callable[[], float] | None = None,
 ) -> None:
     """Build what `make` gives, a step, a multiplication and facts; take two steps; then do as the lines say."""
     before, _ = resident()
@@ -55,6 +57,8 @@ def serve(
             answer = (max(peak, resident()[0]) - before) / 1e6
         elif command == "profile":
             answer = profile(step) if profile else None
+        elif command == "bandwidth":
+            answer = bandwidth() if bandwidth else None
         else:
             answer = facts
         print(json.dumps(answer), flush=True)

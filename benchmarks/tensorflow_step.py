@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import_tensorflow()
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from roofline import work  # noqa: E402
 from stages import own_times  # noqa: E402
 from step_process import MATRIX, serve  # noqa: E402
 
@@ -85,9 +87,20 @@ def make() -> tuple:
         "version": f"TensorFlow {tf.__version__}",
         "trainable_parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
         "gflop_forward": found.gflops,
+        "work": work(model, batch),
     }
     return lambda: model.train_on_batch(crops, targets), lambda: tf.matmul(matrix, matrix).numpy(), facts
 
 
+def bandwidth() -> float:
+    """1e9 bytes a second that memory gives and takes together, adding 1 to 256 MB: the best of several."""
+    numbers, best = tf.zeros([2**26]), 0.0
+    for _ in range(8):
+        started = time.perf_counter()
+        numbers = numbers + 1.0
+        best = max(best, 2 * 4 * 2**26 / (time.perf_counter() - started) / 1e9)
+    return best
+
+
 if __name__ == "__main__":
-    serve(make, profile)
+    serve(make, profile, bandwidth)

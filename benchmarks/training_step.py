@@ -24,6 +24,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from roofline import least_seconds
 from step_process import Side
 
 from keras_mspose.config import PRESETS
@@ -62,7 +63,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     ours = [sys.executable, str(HERE / "tensorflow_step.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     commands = {
-        "before": [*ours, json.dumps({**given, "keep_memory": False})],
+        "without allocator": [*ours, json.dumps({**given, "keep_memory": False})],
         "ours": [*ours, json.dumps({**given, "keep_memory": True})],
         "computed again": [*ours, json.dumps({**given, "keep_memory": True, "recompute": True})],
     }
@@ -71,7 +72,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         commands["PyTorch"] = [options.torch_python, str(HERE / "torch_hourglass.py"), network]
     halved = {}
     for name in commands:
-        if name != "before":
+        if name != "without allocator":
             *command, network = commands[name]
             side = Side([*command, json.dumps({**json.loads(network), "batch": batch // 2})], environment)
             side.wait()
@@ -90,14 +91,18 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     for name, half in halved.items():
         an_image = (facts[name]["memory_mb"] - half) / (batch - batch // 2)
         facts[name] |= {"memory_mb_an_image": an_image, "memory_mb_besides": half - an_image * (batch // 2)}
+    gigabytes = sides["ours"].ask("bandwidth")
     profiles = {name: side.ask("profile") for name, side in sides.items() if name != "PyTorch"}
     for side in sides.values():
         side.end()
     parameters = {fact["trainable_parameters"] for fact in facts.values()}
     if len(parameters) > 1:
         sys.exit(f"not the same network: {parameters} trainable parameters")
-    gflop = 3 * batch * facts["before"]["gflop_forward"]
+    gflop = 3 * batch * facts["without allocator"]["gflop_forward"]
     machine = max(multiplied)
+    bound = least_seconds(facts["ours"]["work"], machine, gigabytes)
+    for fact in facts.values():
+        fact.pop("work", None)
     return {
         "preset": preset,
         "batch": batch,
@@ -105,6 +110,8 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         "matmul_gflops": machine,
         "step_gflop": gflop,
         "trainable_parameters": parameters.pop(),
+        "gigabytes_a_second": gigabytes,
+        "least_seconds": bound,
         "core_seconds_by_kind": profiles,
         "sides": {
             name: {
@@ -131,21 +138,21 @@ def show(found: dict) -> None:
         "images/s",
         "GFLOP/s",
         "of matmul",
-        "of before",
+        "to the first",
         "peak MB",
         "an image",
         "besides",
         "first step s",
     ):
         table.add_column(column, justify="right" if column else "left")
-    before = found["sides"]["before"]["images_a_second"]
+    first = found["sides"]["without allocator"]["images_a_second"]
     for name, side in found["sides"].items():
         table.add_row(
             f"{name} ({side['version']})",
             f"{side['images_a_second']:.2f}",
             f"{side['gflops']:.1f}",
             f"{side['share_of_matmul']:.0%}",
-            f"{side['images_a_second'] / before:.2f}",
+            f"{side['images_a_second'] / first:.2f}",
             f"{side['memory_mb']:.0f}",
             *(
                 f"{side[f'memory_mb_{part}']:.0f}" if f"memory_mb_{part}" in side else ""
@@ -157,9 +164,16 @@ def show(found: dict) -> None:
     console.print(table)
     profiles = found["core_seconds_by_kind"]
     kinds = Table("core-milliseconds of a step", *profiles)
-    for kind in profiles["before"]:
+    for kind in profiles["without allocator"]:
         kinds.add_row(kind, *(f"{1000 * profile[kind]:.0f}" for profile in profiles.values()))
     console.print(kinds)
+    total = sum(found["least_seconds"].values())
+    parts = ", ".join(f"{1000 * seconds:.0f} ms {kind}" for kind, seconds in found["least_seconds"].items())
+    console.print(
+        f"roofline, with {found['gigabytes_a_second']:.1f} GB/s of memory: a step takes {1000 * total:.0f} ms at least "
+        f"({parts}), which is {found['batch'] / total:.1f} images/s",
+        highlight=False,
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from keras_mspose.saved_model import Facts
 FEW = 4  # persons of the first batch that is measured; the second takes about MORE bytes more
 MORE = 2**30
 RESERVE = 0.1  # of the memory: what grows with neither batch nor records
+BESIDE = 80 * 2**20  # validation, the pipeline's compiled resampling and the log, which the measured steps are without
 MEMORY, OWN = Path("/proc/meminfo"), Path("/proc/self/status")  # Linux alone has them
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -42,8 +43,9 @@ def with_largest_batch(
     """The run's configuration with the largest `batch_size` that fits; prints what was measured.
 
     Training steps of two small batches are run, each in a process of its own, since TensorFlow gives no memory back.
-    What a step needs grows linearly with its persons, give or take `RESERVE`; on a CPU the records that are held for
-    shuffling come on top. A step in parts (`training.accumulate`) needs what one of them does.
+    What a step needs grows linearly with its persons, give or take `RESERVE`. On a CPU come on top the records that are
+    held for shuffling, and the batches that the pipeline has at work. A step in parts (`training.accumulate`) needs
+    what one of them does.
 
     Args:
         memory: bytes that may be used, of each GPU or of the machine; what is free now where None.
@@ -59,7 +61,10 @@ def with_largest_batch(
     limit = memory or small.free
     added = min(max(min(MORE, limit // 4) // small.activations, FEW), 256)  # else noise outweighs what they take
     each = max((_measured(facts, FEW + added, devices).peak - small.peak) / added, 1.0)
-    fixed = small.peak - each * FEW + (0 if small.gpu else _held(sets, config))
+    fixed = small.peak - each * FEW
+    if not small.gpu:
+        fixed += BESIDE + _held(sets, config)
+        each += _prepared(sets, config)
     fit = int(((1 - RESERVE) * limit - fixed) // each)  # persons of one device at a time
     at_a_time = small.devices * (config.training.accumulate or 1)
     everybody = sum(one.persons(config.data.train_split) for one in sets)
@@ -173,6 +178,17 @@ def _free_gpu_memory() -> int:
 
 def _held(sets: Sequence[RecordSet], config: RunConfig) -> int:
     """Bytes of the serialised persons that the pipeline holds for shuffling."""
+    return config.data.shuffle_buffer * _record_size(sets, config)
+
+
+def _prepared(sets: Sequence[RecordSet], config: RunConfig) -> int:
+    """Bytes of a person of a step in the batches that are prepared meanwhile: record, packed colours, crop."""
+    from keras_mspose import pipeline  # loads TensorFlow, which is to be measured
+
+    height, width = config.model.input_size
+    return (pipeline.in_flight() + 1) * (_record_size(sets, config) + 7 * height * width)
+
+
+def _record_size(sets: Sequence[RecordSet], config: RunConfig) -> int:
     files = [Path(file) for one in sets for file in one.files(config.data.train_split)]
-    persons = sum(one.persons(config.data.train_split) for one in sets)
-    return config.data.shuffle_buffer * sum(file.stat().st_size for file in files) // persons
+    return sum(file.stat().st_size for file in files) // sum(one.persons(config.data.train_split) for one in sets)

@@ -19,7 +19,6 @@ from rich.console import Console
 
 from keras_mspose import doctor, doctor_labels, geometry, objective, pipeline, run_log, saved_model, visualization
 from keras_mspose.config import RunConfig
-from keras_mspose.cores import own_cores
 from keras_mspose.doctor import Finding
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import build_model
@@ -119,7 +118,7 @@ def _through_pipeline(config: RunConfig, data: RecordSet) -> Seen:
     count = min(steps, max(2, -(-PERSONS // config.training.batch_size)))
     source = iter(batches)
     taken = list(islice(source, count))
-    held = min(len(own_cores()), pipeline.AT_ONCE) + pipeline.AHEAD
+    held = pipeline.in_flight()
     for _ in islice(source, max(held - count, 0)):  # what was begun while nobody asked
         pass
     started = time.monotonic()

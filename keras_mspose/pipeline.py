@@ -198,8 +198,13 @@ def _prepared(batches: tf.data.Dataset, prepare: Callable[..., Any]) -> tf.data.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    parallel = batches.map(prepare, num_parallel_calls=min(len(own_cores()), AT_ONCE), deterministic=True)
-    return parallel.prefetch(AHEAD).with_options(options)
+    at_once = in_flight() - AHEAD
+    return batches.map(prepare, at_once, deterministic=True).prefetch(AHEAD).with_options(options)
+
+
+def in_flight() -> int:
+    """Batches that a pipeline holds: at work, or waiting."""
+    return min(len(own_cores()), AT_ONCE) + AHEAD
 
 
 def augmented(

@@ -40,7 +40,9 @@ def take_weights(model: keras.Model, facts: Facts, source: Path) -> None:
             kept.append(layer.name)
         else:
             fresh.append(layer.name)
-    print(f"starting from {source}: {len(kept)} layers kept" + (f", {len(fresh)} made anew" if fresh else ""))
+    sections = ", ".join(dict.fromkeys(name.split("_")[0] for name in kept))
+    anew = f", {len(fresh)} made anew" if fresh else ""
+    print(f"starting from {source}: {len(kept)} layers kept{anew}; kept are those of {sections or 'nothing'}")
     if fresh:
         print(
             f"made anew, for {mine.name}'s {len(mine)} keypoints instead of {its.name}'s {len(its)}: {', '.join(fresh)}"

@@ -1,11 +1,15 @@
 """`--batch auto`: the line through two measurements, the limits about it, and one real measurement."""
 
+import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keras_mspose import batch_size
+from keras_mspose import batch_size, pipeline
 from keras_mspose.batch_size import Measured, bytes_of, earlier, with_largest_batch
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.errors import MsposeError
@@ -71,13 +75,15 @@ def test_parts_multiply_it_too(dots, monkeypatch) -> None:
     assert _found(dots, monkeypatch, 9000 * MIB, devices=3, accumulate=4).training.batch_size == 492  # of 500 persons
 
 
-def test_a_cpu_also_holds_the_records_that_are_shuffled(dots, monkeypatch) -> None:
-    held = sum(Path(file).stat().st_size for file in dots.records.files("train")) * 4096 // 500
+def test_a_cpu_also_holds_what_is_shuffled_and_what_is_prepared(dots, monkeypatch) -> None:
+    record = sum(Path(file).stat().st_size for file in dots.records.files("train")) // 500
     facts = _facts(dots.records)
     facts = replace(facts, config=replace(facts.config, data=replace(facts.config.data, shuffle_buffer=4096)))
     _found(dots, monkeypatch, 500 * MIB, gpu=False)  # puts the measurement in place
+    monkeypatch.setattr(pipeline, "own_cores", lambda: [0, 1, 2])
     found = with_largest_batch(facts, [dots.records], memory=500 * MIB)
-    assert found.training.batch_size == int((350 * MIB - held) // (10 * MIB))
+    each = 10 * MIB + (3 + 2 + 1) * (record + 7 * 64 * 64)  # three at work, two wait, one is trained on
+    assert found.training.batch_size == int((350 * MIB - batch_size.BESIDE - 4096 * record) // each)
 
 
 def test_what_fits_nobody_is_said(dots, monkeypatch) -> None:
@@ -100,3 +106,24 @@ def test_more_memory_holds_more_persons(dots, monkeypatch) -> None:
     assert not small.gpu and small.devices == 1
     each = (large.peak - small.peak) / 256
     assert 0.02 * MIB < each < 10 * MIB  # 64 px and 8 channels
+
+
+@pytest.mark.stress
+def test_what_it_finds_stays_within_the_memory_that_was_given(tmp_path: Path) -> None:
+    """Training at the batch that was found, in a process whose largest memory is read at its end."""
+    from tfrecords_tools import synthetic
+
+    limit, model = 1400, {**TINY, "input_size": [256, 256], "channels": 16}
+    synthetic.convert(tmp_path / "people", persons=200, val_persons=2, workers=1)
+    training = {"epochs": 1, "steps_per_epoch": 4, "val_persons": 2}
+    (tmp_path / "r.json").write_text(json.dumps({"model": model, "data": {"box": "joints"}, "training": training}))
+    code = "import sys; from keras_mspose.cli import main; code = main(sys.argv[1:])"
+    code += "; print(open('/proc/self/status').read()); sys.exit(code)"
+    line = ["train", tmp_path / "r.json", "--data", tmp_path / "people", "--out", tmp_path / "run", "--batch", "auto"]
+    command = [sys.executable, "-c", code, *map(str, line), "--memory", f"{limit}M"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    batch = int(re.search(r"--batch auto: (\d+) persons a step", done.stdout)[1])
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) / 1024
+    print(f"{batch} persons, {peak:.0f} of {limit} MiB")
+    assert 4 <= batch < 200 and peak < limit

@@ -48,6 +48,7 @@ def test_another_skeleton_keeps_all_but_what_its_keypoints_are(mpii, capsys: pyt
     assert of_keypoints < everything and _kept(model, mpii[1]) == everything - of_keypoints
     said = capsys.readouterr().out
     assert f"{len(everything) - 7} layers kept, 7 made anew" in said
+    assert "kept are those of stem, stack1, stack2, regression\n" in said
     assert "made anew, for lsp14's 14 keypoints instead of mpii16's 16: " in said
     assert all(name in said for name in of_keypoints)
 
