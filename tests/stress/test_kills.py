@@ -122,7 +122,7 @@ def test_trainings(kills: int, tmp_path: Path) -> None:
     rng, run, recipe = random.Random(1), tmp_path / "run", tmp_path / "tiny.json"
     finished(command("convert", "synthetic", "--persons", 40, "--out", tmp_path / "data"))
     recipe.write_text(json.dumps(RECIPE))
-    steps = f"training.steps_per_epoch={10 * kills}"
+    steps = f"training.steps_per_epoch={40 + 10 * kills}"  # so many that none ends before it is killed
     arguments = ("train", recipe, "--data", tmp_path / "data", "--set", steps, "--out")
     train = command(*arguments, run)
     beside = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
