@@ -45,7 +45,8 @@ def draw(found: dict) -> Figure:
             ax.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.5)
     ax.set_xticks(range(len(values)), [label(first, value) for value in values])
     ax.set_xlim(-0.4, len(values) - 0.6)
-    ax.set_ylabel(f"{found['metric']}, mean over joints; {found['level']:.0%} intervals over seeds and persons")
+    ax.set_ylabel(f"{found['metric']}, mean over joints")
+    ax.set_title(f"dots: seeds; bars: {found['level']:.0%} intervals over seeds and persons", fontsize="small")
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize="small")
     return figure
