@@ -31,7 +31,7 @@ def test_once_a_graph() -> None:
     assert len(made) == before + 2  # eager tensors are not kept
 
 
-def test_a_constant_first_made_within_a_branch_serves_the_graph_around_it() -> None:
+def test_a_constant_made_within_a_branch_stays_there() -> None:
     @tf.function
     def traced(x: tf.Tensor) -> tf.Tensor:
         y = tf.cond(x > 0, lambda: x * once("seven", lambda: tf.constant(7.0)), lambda: x)
