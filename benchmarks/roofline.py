@@ -23,13 +23,15 @@ PASSES = {"BatchNorm": 8, "ReLU": 5, "Add": 3, "UpSampling2D": 3, "MaxPooling2D"
 def work(model: keras.Model, batch: int) -> dict[str, list]:
     """What a step has to do: `convolutions`, 1e9 operations and 1e9 bytes of each one's forward pass, which either
     gradient has again; `others`, 1e9 bytes of each other layer in the whole step."""
+    from keras_mspose.info import operations  # loads TensorFlow, which the benchmark's own process has not
+
     found: dict[str, list] = {"convolutions": [], "others": []}
     for layer in model.layers:
         kind = type(layer).__name__
         if kind == "Conv2D":
             given, made = (batch * prod(tensor.shape[1:]) for tensor in (layer.input, layer.output))
-            operations = 2 * prod(layer.kernel.shape) * batch * prod(layer.output.shape[1:3])
-            found["convolutions"].append([operations / 1e9, FLOAT * (given + made + prod(layer.kernel.shape)) / 1e9])
+            size = FLOAT * (given + made + prod(layer.kernel.shape))
+            found["convolutions"].append([batch * operations(layer) / 1e9, size / 1e9])
         elif kind in PASSES:
             found["others"].append(PASSES[kind] * FLOAT * batch * prod(layer.output.shape[1:]) / 1e9)
     return found
@@ -44,8 +46,8 @@ def least_seconds(step: dict[str, list], gflops: float, gigabytes: float) -> dic
         gigabytes: 1e9 bytes a second that memory gives and takes together.
     """
     found = {"convolutions, by arithmetic": 0.0, "convolutions, by memory": 0.0}
-    for operations, size in step["convolutions"]:
-        arithmetic, memory = operations / gflops, size / gigabytes
+    for work_done, size in step["convolutions"]:
+        arithmetic, memory = work_done / gflops, size / gigabytes
         kind = "arithmetic" if arithmetic > memory else "memory"
         found[f"convolutions, by {kind}"] += 3 * max(arithmetic, memory)
     return found | {"other layers, by memory": sum(step["others"]) / gigabytes}

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_mspose.ablation_figure import label
+from keras_mspose.comparison import in_words
+from keras_mspose.tables import markdown_table
 
 PLATEAU = 45.0  # PCK under which a network has barely left the plateau of empty heatmaps: differences say nothing yet
 RULES = (
@@ -28,8 +30,7 @@ def markdown(found: dict, figure: str) -> str:
     """The same as a page, with the figure's file name."""
     parts = [f"![{found['metric']} of every cell]({figure})"]
     for title, head, rows in _tables(found):
-        lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-        parts.append(f"**{title}**\n\n" + "\n".join(lines))
+        parts.append(f"**{title}**\n\n{markdown_table(head, rows)}")
     return "\n\n".join([*parts, RULES]) + "\n"
 
 
@@ -39,7 +40,7 @@ def verdict(difference: dict) -> str:
         return f"says nothing: under {PLATEAU:g}"
     if len(difference["seeds"]) < 2:
         return "one seed"
-    return ("better" if difference["difference"] > 0 else "worse") if difference["real"] else "may be chance"
+    return in_words(difference["difference"], difference["real"])
 
 
 def _tables(found: dict) -> list[tuple[str, list[str], list[list[str]]]]:

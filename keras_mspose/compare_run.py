@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from keras_mspose.comparison import LEVEL, Difference, compare
+from keras_mspose.comparison import LEVEL, Difference, compare, in_words
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import METRICS, THRESHOLDS, normalised_distances
 from keras_mspose.prediction_file import read_own
@@ -50,8 +50,7 @@ def _print(found: dict[str, Difference], title: str) -> None:
     table = Table("", "A", "B", "B - A", f"{LEVEL:.0%} interval", "", title=title, title_justify="left")
     for name, d in found.items():
         if d.persons:
-            verdict = ("better" if d.value > 0 else "worse") if d.is_real else "may be chance"
             interval = f"{d.low:+.2f} to {d.high:+.2f}"
-            figures = (f"{d.a:.2f}", f"{d.b:.2f}", f"{d.value:+.2f}", interval, verdict)
+            figures = (f"{d.a:.2f}", f"{d.b:.2f}", f"{d.value:+.2f}", interval, in_words(d.value, d.is_real))
             table.add_row(name, *figures, end_section=name == "mean")
     Console().print(table)

@@ -72,6 +72,11 @@ class SeedDifference(Difference):
         return {**super().to_dict(), "by_seed": list(self.by_seed)}
 
 
+def in_words(difference: float, real: bool) -> str:
+    """Whether the second of two is better than the first."""
+    return ("better" if difference > 0 else "worse") if real else "may be chance"
+
+
 def compare(
     a: np.ndarray, b: np.ndarray, skeleton: Skeleton, threshold: float, *, seed: int = 0, draws: int = DRAWS
 ) -> dict[str, Difference]:

@@ -75,12 +75,10 @@ def label_scale(keypoints: np.ndarray, sizes: np.ndarray, boxes: np.ndarray) -> 
         boxes: (P, 3) centre and side as stored, side 0 where a person has none.
     """
     advice = "store labels in pixels of the stored photographs: multiply fractions by width and height"
-    labelled = keypoints[..., 2] > 0
-    several = labelled.sum(axis=1) > 1
+    several, _, low, high = _extents(keypoints)
     if not several.any():
         return Finding("label scale", True, "nobody has two labelled keypoints: not judged")
-    xy = np.where(labelled[..., None], keypoints[..., :2], np.nan)[several]
-    low, high, side = np.nanmin(xy, axis=1), np.nanmax(xy, axis=1), boxes[several, 2]
+    side = boxes[several, 2]
     reach = float(np.quantile(((high + 0.5) / sizes[several]).max(axis=1), 0.99))
     said = f"keypoints reach {reach:.0%} across or down their photographs"
     if reach < REACH:
@@ -122,13 +120,20 @@ def _mirrored(name: str) -> str | None:
     return None
 
 
+def _extents(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(P,) who has two labelled keypoints or more; of these, x and y (S, K, 2), NaN where not labelled, and the least
+    and the largest (S, 2)."""
+    labelled = points[..., 2] > 0
+    several = labelled.sum(axis=1) > 1
+    xy = np.where(labelled[..., None], points[..., :2], np.nan)[several]
+    return several, xy, np.nanmin(xy, axis=1), np.nanmax(xy, axis=1)
+
+
 def _median_heights(keypoints: np.ndarray) -> np.ndarray:
     """(K,) median y of each keypoint, from the middle of its person and over its size; NaN where nobody has it."""
-    labelled = keypoints[..., 2] > 0
-    xy = np.where(labelled[..., None], keypoints[..., :2], np.nan)[labelled.sum(axis=1) > 1]
-    if not len(xy):
+    several, xy, low, high = _extents(keypoints)
+    if not several.any():
         return np.full(keypoints.shape[1], np.nan)
-    low, high = np.nanmin(xy, axis=1), np.nanmax(xy, axis=1)
     side = np.maximum((high - low).max(axis=1), 1.0)
     placed = (xy[..., 1] - ((low + high) / 2)[:, 1:]) / side[:, None]
     known = ~np.isnan(placed).all(axis=0)
@@ -139,14 +144,10 @@ def _median_heights(keypoints: np.ndarray) -> np.ndarray:
 
 def _offset(points: np.ndarray, sizes: np.ndarray, side: float | None) -> np.ndarray:
     """(2,) median distance of the persons' middles from that of their picture, over `side` or the person's own."""
-    labelled = points[..., 2] > 0
-    xy = np.where(labelled[..., None], points[..., :2], np.nan)
-    several = labelled.sum(axis=1) > 1
+    several, _, low, high = _extents(points)
     if not several.any():
         return np.zeros(2)
-    xy = xy[several]
     sizes = np.broadcast_to(sizes, (len(points), 2))[several]
-    low, high = np.nanmin(xy, axis=1), np.nanmax(xy, axis=1)
     own = np.maximum((high - low).max(axis=1, keepdims=True), 1.0)
     return np.median(((low + high) / 2 - (sizes - 1) / 2) / (side or own), axis=0)
 

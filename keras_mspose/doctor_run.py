@@ -138,8 +138,8 @@ def _labels(data: RecordSet, split: str) -> dict[str, np.ndarray]:
     def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
         person = data.parse(record)
         photograph = tf.strings.to_hash_bucket_fast(person["image"], 2**62)
-        facts = {key: person[key] for key in ("keypoints", "box")}
-        return {**facts, "size": person["image_size"], "photograph": photograph}
+        labels = {"keypoints": person["keypoints"], "box": person["box"], "size": person["image_size"]}
+        return {**labels, "photograph": photograph}
 
     source = tf.data.TFRecordDataset(data.files(split)).map(facts, num_parallel_calls=tf.data.AUTOTUNE).batch(512)
     parts = list(source.as_numpy_iterator())

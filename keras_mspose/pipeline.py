@@ -198,13 +198,16 @@ def _prepared(batches: tf.data.Dataset, prepare: Callable[..., Any]) -> tf.data.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    at_once = in_flight() - AHEAD
-    return batches.map(prepare, at_once, deterministic=True).prefetch(AHEAD).with_options(options)
+    return batches.map(prepare, _at_once(), deterministic=True).prefetch(AHEAD).with_options(options)
 
 
 def in_flight() -> int:
     """Batches that a pipeline holds: at work, or waiting."""
-    return min(len(own_cores()), AT_ONCE) + AHEAD
+    return _at_once() + AHEAD
+
+
+def _at_once() -> int:
+    return min(len(own_cores()), AT_ONCE)
 
 
 def augmented(

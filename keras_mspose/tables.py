@@ -1,4 +1,4 @@
-"""What the command line prints: tables of accuracy and of cost."""
+"""What the command line prints: tables of accuracy and of cost; and tables of pages."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from keras_mspose.info import Cost  # both load TensorFlow, and `mspose score` does without
 
 console = Console()
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table for a page."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def print_accuracy(found: Accuracy, title: str) -> None:

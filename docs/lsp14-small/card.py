@@ -12,14 +12,10 @@ from typing import Any
 
 from export.verify_page import label, two
 from keras_mspose.report import tiny
+from keras_mspose.tables import markdown_table as table
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "README.md"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown of a table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
 def how(figures: dict[str, Any]) -> str:
