@@ -35,3 +35,13 @@ def records_of():
         return [{k: v.numpy() for k, v in parse(one, len(records.skeleton)).items()} for one in data]
 
     return read
+
+
+@pytest.fixture
+def mpii_source(tmp_path, jpeg):
+    """A folder with three photographs, for annotations by `mpii_files`."""
+    folder = tmp_path / "source"
+    (folder / "images").mkdir(parents=True)
+    for i, name in enumerate(("one.jpg", "two.jpg", "three.jpg")):
+        (folder / "images" / name).write_bytes(jpeg(i))
+    return folder
