@@ -75,6 +75,7 @@ def write_sidecar(graph: InferenceGraph, folder: Path, facts: dict) -> None:
         "box": facts["box"],
         "stride": STRIDE,
         "sigma": graph.sigma,
+        "photographs": facts["photographs"],
         "normalisation": "none: give grey levels of 0 to 255 as they are; the network scales them itself",
         "forms": {
             "model_*.tflite": {

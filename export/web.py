@@ -45,7 +45,7 @@ def write(folder: Path, runtime: Path, index: dict) -> dict:
         "input_size": index["input_size"],
         "skeleton": index["skeleton"],
         "look": {
-            "looks": geometry.LOOKS,
+            "looks": index["photographs"]["looks_without_box"],
             "certain": geometry.CERTAIN,
             "smallest": geometry.SMALLEST,
             "margin": geometry.BOX_MARGIN,

@@ -16,7 +16,8 @@ from keras_mspose.crop_rule import BETWEEN_BITS, BLUR_BITS, FAR, FINEST, MARGIN,
 from keras_mspose.errors import MsposeError
 from keras_mspose.image_files import FORMATS, TooLarge, open_image
 
-ORIENTATION = 0x0112  # the EXIF tag
+IMAGE_WIDTH, IMAGE_LENGTH, ORIENTATION = 0x0100, 0x0101, 0x0112  # tags of EXIF and TIFF
+TURNED = range(2, 9)  # its values for what is not upright as it is stored
 
 
 class NotAnImage(MsposeError):
@@ -53,9 +54,11 @@ class Photograph:
         try:
             with open_image(io.BytesIO(data)) as image:
                 width, height = image.size
+                if image.format == "TIFF":  # of which Pillow tells the size as shown
+                    width, height = (image.tag_v2[tag] for tag in (IMAGE_WIDTH, IMAGE_LENGTH))
                 turned = image.getexif().get(ORIENTATION, 1)
                 # A reduced photograph that is then turned would have its half-filled blocks on the other side.
-                self._reducible = image.format in ("JPEG", "MPO") and turned == 1
+                self._reducible = image.format in ("JPEG", "MPO") and turned not in TURNED
         except TooLarge as error:
             raise TooManyPixels(self.named(str(error))) from error
         except Exception as error:  # Pillow's readers raise types of many kinds

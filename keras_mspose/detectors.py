@@ -6,6 +6,7 @@ A detector is any callable that takes (H, W, 3) uint8 RGB and answers rectangles
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 
 import cv2
@@ -27,7 +28,8 @@ def find(name: str) -> Detector:
 
     Args:
         name: `hog`, OpenCV's histogram of oriented gradients (Dalal and Triggs, CVPR 2005), trained on people who stand
-            or walk; or `MODULE:FUNCTION`, a callable of yours.
+            or walk; or `MODULE:FUNCTION`, a callable of yours, of a module in the current folder or
+            wherever Python imports from.
 
     Raises:
         MsposeError: no such detector, or this OpenCV comes without it.
@@ -37,6 +39,8 @@ def find(name: str) -> Detector:
     module, colon, function = name.partition(":")
     if not colon:
         raise MsposeError(f"--detector {name}: expected {HOG}, or MODULE:FUNCTION for one of yours")
+    if "" not in sys.path:  # the current folder, where an installed command does not look by itself
+        sys.path.append("")
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:

@@ -124,7 +124,7 @@ def joints_box(keypoints: Any) -> tuple[Any, Any]:
     return center, side
 
 
-LOOKS = 3  # where no box is given: the second adds 12 PCK, the third 3, a fourth 1 (README, LSP Extended)
+LOOKS = 3  # where no box is given: one finds 47.97 PCK, three 61.14, four 61.71 (README, LSP Extended)
 CERTAIN = 0.15  # share of the best score from which on a keypoint helps to place the next box
 SMALLEST = 0.35  # of the first box's side: what a look can at most narrow it to
 

@@ -146,7 +146,7 @@ def _facts(file: Path) -> dict:
     try:
         said = json.loads(place.read_text(encoding="utf-8"))
         size = said.get("input_size") or next(iter(said["forms"].values()))["inputs"][CROPS]["shape"][1:3]
-        looks = said.get("signatures", {}).get("serving_default", {}).get("looks_without_box", geometry.LOOKS)
+        looks = said.get("photographs", {}).get("looks_without_box", geometry.LOOKS)
         return {
             "skeleton": Skeleton.from_dict(said["skeleton"]),
             "input_size": (int(size[0]), int(size[1])),

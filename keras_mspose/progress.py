@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_mspose.input_wait import COLUMN
+from keras_mspose.metrics import THRESHOLDS
 
 QUIET_SECONDS = 30  # without a terminal, a line at least this often
 
@@ -67,7 +68,7 @@ class TrainingProgress(keras.callbacks.Callback):
         logs = logs or {}
         parts = [f"epoch {epoch + 1}/{self.epochs}", f"loss {logs['loss']:.4g}"]
         for prefix in ("", "val_"):
-            for kind in ("loss", "pckh", "pck"):
+            for kind in ("loss", *THRESHOLDS):
                 key, said = f"{prefix}{self.answer}_{kind}", f"{prefix}{kind}".replace("_", " ")
                 if key not in logs:
                     key = f"{prefix}{kind}"  # Keras leaves a lone head's name out

@@ -81,6 +81,7 @@ def convert(
         metric=_metric(shape, people, metric, table),
         source=str(source),
         options={"one_based": one_based, "val_share": val_share, "seed": seed},
+        upright=True,  # as labelling tools show them
         notes={"left_out": left_out} if left_out else None,
         **how,
     )

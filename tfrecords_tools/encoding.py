@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageOps
 
+from keras_mspose.crops import ORIENTATION, TURNED
 from keras_mspose.image_files import open_image, too_large
 from keras_mspose.quiet import import_tensorflow
 from keras_mspose.records import Person, encode
@@ -27,11 +28,16 @@ class BadRecord(Exception):
     """Why one person cannot be written. Leaves this package only as a MsposeError or as a line in the notes."""
 
 
-def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) -> bytes:
+def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None, *, upright: bool = False) -> bytes:
     """Check a person and its photograph, and serialise both.
 
     The bytes of an RGB or grey JPEG are copied untouched; any other photograph is compressed once, and so is a crop.
     Unlabelled keypoints are stored as 0, 0, 0.
+
+    Args:
+        person: in the pixels of the photograph as it is stored, or of the upright one.
+        crop: cut the person out.
+        upright: turn the photograph as its EXIF orientation says, and compress it anew where that changes it.
 
     Raises:
         BadRecord: a photograph that does not decode whole, or numbers that training could not take.
@@ -43,9 +49,9 @@ def encode_person(person: Person, skeleton: Skeleton, crop: Crop | None = None) 
     except OSError as error:
         raise BadRecord(f"cannot be read ({error.strerror})") from error
     if crop is None:
-        jpeg, size = _photograph(data)
+        jpeg, size = _photograph(data, upright)
     else:
-        person, image = cut(person, _pixels(data), crop)
+        person, image = cut(person, _pixels(data, upright), crop)
         person = replace(person, keypoints=np.where(person.keypoints[:, 2:] > 0, person.keypoints, 0.0))
         jpeg, size = _compressed(image, CROP_QUALITY), image.size
     return encode(person, jpeg, size)
@@ -91,8 +97,24 @@ def _checked_keypoints(person: Person, skeleton: Skeleton) -> np.ndarray:
     return np.where(labelled[:, None], keypoints, 0.0)
 
 
-def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
+def _photograph(data: bytes, upright: bool) -> tuple[bytes, tuple[int, int]]:
     """A photograph's JPEG bytes and (width, height), after reading all of it once, as training will."""
+    if not (upright and _is_turned(data)) and (found := _as_it_is(data)):
+        return found
+    image = _pixels(data, upright)
+    return _compressed(image, QUALITY), image.size
+
+
+def _is_turned(data: bytes) -> bool:
+    try:
+        with open_image(io.BytesIO(data)) as photograph:
+            return photograph.getexif().get(ORIENTATION) in TURNED
+    except Exception:  # what is wrong with it is said where it is read
+        return False
+
+
+def _as_it_is(data: bytes) -> tuple[bytes, tuple[int, int]] | None:
+    """The same bytes and (width, height), where they are a JPEG that training reads; None for other files."""
     if size := _faultless(data):
         return data, size
     import_tensorflow()
@@ -109,8 +131,7 @@ def _photograph(data: bytes) -> tuple[bytes, tuple[int, int]]:
         raise BadRecord("broken image (not a whole JPEG file)") from error
     except Exception as error:  # Pillow's decoders raise types of many kinds
         raise BadRecord(_why(error)) from error
-    image = _pixels(data)
-    return _compressed(image, QUALITY), image.size
+    return None
 
 
 def _faultless(data: bytes) -> tuple[int, int] | None:
@@ -129,11 +150,12 @@ def _faultless(data: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def _pixels(data: bytes) -> Image.Image:
+def _pixels(data: bytes, upright: bool) -> Image.Image:
     try:
         with open_image(io.BytesIO(data)) as photograph:
             photograph.load()
-            mode, rgb = photograph.mode, photograph.convert("RGB")
+            shown = ImageOps.exif_transpose(photograph) if upright else photograph
+            mode, rgb = shown.mode, shown.convert("RGB")
     except Exception as error:
         raise BadRecord(_why(error)) from error
     if mode.startswith(("I", "F")):

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -57,6 +58,7 @@ def write(
     options: dict[str, Any],
     notes: dict[str, Any] | None = None,
     make: Callable[[Iterator[tuple[str, Job]]], Iterator[Person]] | None = None,
+    upright: bool = False,
     crop: Crop | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
@@ -76,6 +78,7 @@ def write(
         name, skeleton, metric, source, options, notes: what `dataset.json` is to say (see `RecordSet`).
         make: persons for (split, job), in the same order, where making them is the work: rendering, say. What it is
             given is lazy, and only of files that are still to be written. A job's `repr` says all that matters of it.
+        upright: the persons are in pixels of upright photographs; see `encode_person`.
         crop: write person crops instead of whole photographs.
         skip_bad: leave out persons whose photograph or record is broken, and list them in `notes["skipped"]`.
         overwrite: replace `out` if it is a record folder. Any other folder with something in it is never touched.
@@ -97,13 +100,14 @@ def write(
                 raise MsposeError(f"{source}: no persons to write; check that the folder and the split are those meant")
             if not skip_bad:
                 plan.check_present()
-            fingerprint = plan.fingerprint((FORMAT, skeleton.to_dict(), options))
+            fingerprint = plan.fingerprint((FORMAT, skeleton.to_dict(), options, upright))
             with Unfinished(out, fingerprint, [shard.file for shard in plan.shards]) as work:
                 todo = [shard for shard in plan.shards if not _is_done(work.facts(shard.file), skip_bad)]
                 jobs = (job for shard in todo for job in plan.jobs(shard))
                 made = make(jobs) if make else (person for _, person in jobs)
                 total = sum(len(shard.places) for shard in todo)
-                encoded = _encode_all(_progress(made, "writing persons", total), skeleton, crop, skip_bad, workers)
+                encoder = partial(encode_person, skeleton=skeleton, crop=crop, upright=upright)
+                encoded = _encode_all(_progress(made, "writing persons", total), encoder, skip_bad, workers)
                 for shard in todo:
                     facts = _write_shard(work.folder / shard.file, islice(encoded, len(shard.places)))
                     work.finish(shard.file, facts)
@@ -135,7 +139,7 @@ def _is_done(facts: dict[str, Any] | None, skip_bad: bool) -> bool:
 
 
 def _encode_all(
-    persons: Iterable[Person], skeleton: Skeleton, crop: Crop | None, skip_bad: bool, workers: int | None
+    persons: Iterable[Person], encode: Callable[[Person], bytes], skip_bad: bool, workers: int | None
 ) -> Iterator[tuple[Person, bytes | str]]:
     """Every person in order, with the record, or with the reason why there is none."""
     workers = workers or min(len(own_cores()), 8)
@@ -145,7 +149,7 @@ def _encode_all(
         found = []
         for person in group:
             try:
-                found.append((person, encode_person(person, skeleton, crop)))
+                found.append((person, encode(person)))
             except BadRecord as error:
                 if not skip_bad:
                     name = person.image if isinstance(person.image, Path) else person.image_name

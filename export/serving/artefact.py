@@ -57,7 +57,7 @@ def read(folder: Path) -> Artefact:
         if FILE not in networks:
             wanted = "`--format onnx` among the formats and float32 among the precisions"
             raise MsposeError(f"{folder}: has no {FORMAT}/{FILE}.onnx; export again with {wanted}")
-        how = said.get("photographs", said.get("signatures", {}).get("serving_default", {}))  # earlier exports: there
+        how = said.get("photographs", {})
         looks, flip = int(how.get("looks_without_box", geometry.LOOKS)), bool(how.get("flip_test", False))
         network, skeleton = folder / networks[FILE]["path"], Skeleton.from_dict(said["skeleton"])
         size, stride, sigma = (int(height), int(width)), int(said["stride"]), float(said["sigma"])

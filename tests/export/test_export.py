@@ -20,7 +20,7 @@ from export.artefacts import FORMATS, PRECISIONS
 from export.graph import InferenceGraph
 from export.index import files, read_index
 from export.run import export_run, model_name
-from keras_mspose import cli, saved_model
+from keras_mspose import cli, network, saved_model
 from keras_mspose import heatmaps as codec
 from keras_mspose.config import ModelConfig, RunConfig, TrainingConfig
 from keras_mspose.errors import MsposeError
@@ -51,7 +51,7 @@ def run(as_trained: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(run: Path) -> Path:
-    export_run(run, run / "export", FORMATS, name="tiny")
+    export_run(run, run / "export", FORMATS, name="tiny", looks=2)
     return run / "export"
 
 
@@ -180,6 +180,7 @@ def test_index_and_sidecar_say_all_that_a_user_needs(exported: Path) -> None:
         assert set(loaded[name].structured_outputs) == set(said["outputs"])
     sidecar = json.loads((exported / "tflite/model.json").read_text())
     assert sidecar["labels"] == list(MPII16.keypoints) and Skeleton.from_dict(sidecar["skeleton"]) == MPII16
+    assert {network.load(exported / file).looks for file in (SAVED, TFLITE, ONNX)} == {2}
 
 
 ALONE = """

@@ -105,6 +105,21 @@ def positions(pose: dict) -> np.ndarray:
     return np.array([[k["x"], k["y"], k["score"]] for k in pose["keypoints"]])
 
 
+def test_the_page_looks_as_often_as_the_export_says(tmp_path: Path) -> None:
+    for name in ("out/onnx/model_float32.onnx", *(f"runtime/{file}" for file in onnxruntime_web.FILES)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"some")
+    index = {
+        "name": "tiny",
+        "input_size": [64, 64],
+        "skeleton": LSP14.to_dict(),
+        "formats": {"onnx": {"model_float32": {"path": "onnx/model_float32.onnx"}}},
+        "photographs": {"flip_test": False, "looks_without_box": 5},
+    }
+    web.write(tmp_path / "out", tmp_path / "runtime", index)
+    assert json.loads((tmp_path / "out/web/model.json").read_text())["look"]["looks"] == 5
+
+
 @pytest.mark.slow
 def test_the_page_finds_what_keras_finds(browser: Any, photographs: list[Path]) -> None:
     estimator = PoseEstimator.load(NAME)

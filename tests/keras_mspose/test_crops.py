@@ -57,11 +57,12 @@ def test_it_is_the_crop_that_tensorflow_cuts(form: str, box: tuple[float, ...], 
     assert difference.max() <= 1 and (difference > 0).mean() < 0.01, (difference > 0).mean()
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_turned_photograph_is_looked_at_upright(orientation: int) -> None:
+def test_a_turned_photograph_is_looked_at_upright(orientation: int, form: str) -> None:
     exif = Image.Exif()
     exif[crops.ORIENTATION] = orientation
-    turned = encoded(photograph(90, 61), "PNG", exif=exif)
+    turned = encoded(photograph(90, 61), form, exif=exif)
     with Image.open(io.BytesIO(turned)) as image:
         upright = encoded(np.asarray(ImageOps.exif_transpose(image)), "PNG")
     found, expected = Photograph(turned), Photograph(upright)

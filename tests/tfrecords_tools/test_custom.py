@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from keras_mspose import cli
 from keras_mspose.cli_convert import METRICS as METRICS_OF_THE_COMMAND
+from keras_mspose.crops import ORIENTATION
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import METRICS, RecordSet
 from keras_mspose.skeleton import COCO17, Skeleton
 from tfrecords_tools import coco, custom, custom_form
+from tfrecords_tools.cropping import Crop
 from tfrecords_tools.custom_person import person_of
 
 HAND = {"name": "hand", "keypoints": ["wrist", "tip"]}
@@ -144,6 +147,25 @@ def test_pixels_that_count_from_one(source, tmp_path, records_of):
     (record,) = records_of(tmp_path / "out", "train")
     assert record["keypoints"][0].tolist() == [2, 3, 2]
     assert record["box"].tolist() == [1.5, 0.5, 5]  # pixels 1 to 4 and 1 to 2 are our 0 to 3 and 0 to 1
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("crop", [None, Crop(64)])
+def test_a_phones_photograph_is_taken_as_it_is_shown(source, tmp_path, records_of, orientation, crop):
+    folder = source(table(row(tip_x=52, tip_y=12, box_x=20, box_y=0, box_width=50, box_height=50)))
+    shown = np.zeros((60, 80, 3), np.uint8)
+    shown[8:17, 48:57] = 255  # its middle at 52, 12
+    stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]  # Pillow's transpositions, which undo it
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    picture = Image.fromarray(shown).transpose(stored)
+    picture.save(folder / "images" / "a.jpg", quality=95, subsampling=0, exif=exif)
+    custom.convert(folder, tmp_path / "out", crop=crop)
+    (record,) = records_of(tmp_path / "out", "train")
+    pixels = np.asarray(Image.open(io.BytesIO(record["image"])).convert("L"), float)
+    assert pixels.shape[::-1] == tuple(record["image_size"])
+    places = np.argwhere(pixels > 128)[:, ::-1]
+    np.testing.assert_allclose(places.mean(axis=0), record["keypoints"][1, :2], atol=0.5 if crop else 0.05)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def test_the_flip_test_of_an_export_is_the_servers_too(export: Path, drawn: np.n
     shutil.copytree(export, folder)
     index = json.loads((folder / "export.json").read_text())
     assert index["photographs"] == {"flip_test": False, "looks_without_box": 3}
-    (folder / "export.json").write_text(json.dumps({**index, "photographs": {"flip_test": True}}))
+    index["photographs"]["flip_test"] = True
+    (folder / "export.json").write_text(json.dumps(index))
     model, facts = saved_model.load(NAME)
     network = inference_model(model)
     plain, mirrored = (network(crops, training=False).numpy() for crops in (drawn, drawn[:, :, ::-1]))
