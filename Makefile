@@ -11,9 +11,9 @@ test:
 fast:
 	pytest -n 2 --dist loadfile -m "not slow and not stress" -q
 
-# The long forms: many kills, many damaged inputs. The log of the last run is kept in docs/stress.log.
+# The long forms: many kills, many damaged inputs.
 stress:
-	pytest --no-header -m stress 2>&1 | tee docs/stress.log
+	pytest --no-header -m stress
 
 # On a machine with a GPU: fit, mixed precision, resume and export on it.
 gpu:
