@@ -10,6 +10,7 @@ import numpy as np
 
 from export import onnx_file, savedmodel, tflite, web
 from export.graph import InferenceGraph, Runner
+from keras_mspose.errors import MsposeError
 
 FORMATS = ("savedmodel", "tflite", "onnx")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -43,6 +44,9 @@ def planned(formats: Sequence[str], precisions: Sequence[str], model: str) -> li
 
     Args:
         model: name of the model, for the SavedModel's folder. It is float32 whatever the precisions are.
+
+    Raises:
+        MsposeError: there is no file of any of these.
     """
     found = []
     if "savedmodel" in formats:
@@ -58,7 +62,15 @@ def planned(formats: Sequence[str], precisions: Sequence[str], model: str) -> li
         for precision in (one for one in onnx_file.PRECISIONS if one in wanted):
             name = f"model_{precision}"
             found.append(Artefact("onnx", name, precision, CPU, f"{onnx_file.FOLDER}/{name}.onnx", "any"))
+    if not found:
+        kinds = ", ".join(onnx_file.PRECISIONS)
+        raise MsposeError(f"{' '.join(formats)} in {' '.join(precisions)}: there is no such file; ONNX is {kinds}")
     return found
+
+
+def missing(formats: Sequence[str], precisions: Sequence[str]) -> list[str]:
+    """The precisions among these that ONNX was asked for and does not come in; TFLite comes in all."""
+    return [one for one in precisions if "onnx" in formats and one not in onnx_file.PRECISIONS]
 
 
 def write(

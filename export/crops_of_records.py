@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mspose import pipeline
+from keras_mspose import mixing, pipeline
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
@@ -22,9 +22,9 @@ def read(folder: Path, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
         (N, H, W, 3) uint8 of the validation split, to compare on; and of the training split, to calibrate by.
 
     Raises:
-        MsposeError: no record folder, another skeleton, or a split is not there.
+        MsposeError: no record folder, another skeleton than the run trained with, or a split is not there.
     """
-    data = RecordSet.load(folder)
+    data = mixing.alone(RecordSet.load(folder), facts.config.data)
     if data.skeleton.keypoints != facts.skeleton.keypoints:
         raise MsposeError(
             f"{folder}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"

@@ -42,9 +42,12 @@ async def listen(runner: web.AppRunner, host: str, port: int, backlog: int = 128
 
 def told_to_end() -> asyncio.Event:
     """An event that SIGTERM and Ctrl-C set."""
-    told = asyncio.Event()
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        try:
+            loop.add_signal_handler(number, told.set)
+        except NotImplementedError:  # on Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(told.set))
     return told
 
 

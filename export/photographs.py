@@ -13,6 +13,7 @@ import tensorflow as tf
 from export import exif
 from keras_mspose import geometry, resample
 from keras_mspose.image_files import MAX_PIXELS
+from keras_mspose.person_boxes import SMALLEST, TOO_SMALL
 
 IMAGE_BYTES, BOXES = "image_bytes", "boxes"  # input names
 Look = Callable[[tf.Tensor], tf.Tensor]
@@ -178,4 +179,5 @@ def _against_box(box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     text = tf.strings.as_string(size)
     outside = tf.strings.join(["lies outside of the photograph, ", text[0], " x ", text[1], " pixels"])
     unusable = f"expected centre x, centre y, side in pixels, none beyond {LARGEST:g}"
-    return tf.where(number, tf.where(meets, "", outside), unusable)
+    reason = tf.where(box[2] < SMALLEST, TOO_SMALL, tf.where(meets, "", outside))
+    return tf.where(number, reason, unusable)

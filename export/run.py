@@ -65,8 +65,8 @@ def export_run(
         that it can be looked at.
 
     Raises:
-        MsposeError: not a run, an unknown format or precision, records of another skeleton, `out` is taken or cannot be
-            written, or onnxruntime-web cannot be had.
+        MsposeError: not a run, an unknown format or precision, formats that come in none of the precisions, records of
+            another skeleton, `out` is taken or cannot be written, or onnxruntime-web cannot be had.
     """
     file, out = saved_model.find(run), Path(out).resolve()
     _check(formats, (*FORMATS, web.FORMAT), "formats")
@@ -76,11 +76,13 @@ def export_run(
         raise MsposeError(f"name {name!r}: expected letters, digits, and _ . - behind the first")
     if looks < 1:
         raise MsposeError(f"looks is {looks}, expected 1 or more")
+    planned = artefacts.planned(formats, precisions, name)
     runtime = onnxruntime_web.find(web_runtime) if web.FORMAT in formats else None
     result_folder.claim(out, overwrite=overwrite, ours=OURS.__contains__, index=INDEX, what="exports")
     model, facts = saved_model.load(file)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    planned = artefacts.planned(formats, precisions, name)
+    for precision in artefacts.missing(formats, precisions):
+        console.print(f"ONNX in {precision}: there is none, not written", highlight=False)
     compared, calibration, source = _crops(data, facts, planned, console)
     removed = removed_layers(model)
     parameters = sum(layer.count_params() for layer in removed)

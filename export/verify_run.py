@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from export.graph import HEATMAPS, KEYPOINTS, Answer
 from export.index import NETWORK, files, read_index
 from export.photographs import BOXES, IMAGE_BYTES
 from export.savedmodel import BOXED
-from keras_mspose import geometry, pipeline, saved_model
+from keras_mspose import geometry, mixing, pipeline, saved_model
 from keras_mspose import heatmaps as codec
 from keras_mspose.cores import own_cores
 from keras_mspose.errors import MsposeError
@@ -79,7 +80,7 @@ def verify_export(
 
     Args:
         folder: that `export_run` wrote.
-        data_path: record folder of the network's skeleton.
+        data_path: record folder of the network's skeleton, or of another if the run's recipe has `data.skeleton`.
         split: the run's validation split where None.
         persons: the first so many alone.
         box: `record`, `joints` or `image`; the run's own where None.
@@ -104,6 +105,7 @@ def verify_export(
         raise MsposeError(f"persons {persons}, calls {calls}: expected 1 or more persons and 0 or more calls")
     data = RecordSet.load(data_path)
     model, facts = saved_model.load(Path(folder) / NETWORK)
+    data = mixing.alone(data, facts.config.data)
     if data.skeleton.keypoints != facts.skeleton.keypoints:
         raise MsposeError(
             f"{data_path}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"
@@ -155,7 +157,8 @@ def _load(entry: dict, folder: Path, index: dict) -> list[_Asked]:
         signature = run.loaded.signatures[BOXED]
 
         def photographs(batch: Batch) -> Answer:
-            found = signature(**{IMAGE_BYTES: tf.constant(batch["image"]), BOXES: tf.constant(batch["box"])})
+            images = tf.constant([without_exif(image) for image in batch["image"]])
+            found = signature(**{IMAGE_BYTES: images, BOXES: tf.constant(batch["box"])})
             keypoints = found[KEYPOINTS].numpy()
             return {KEYPOINTS: _moved(batch["matrix"], keypoints)}
 
@@ -207,6 +210,11 @@ def _compare(
         for key, values in truth.items():
             values.append(batch[key])
         progress.advance(task, len(back))
+
+
+def without_exif(image: bytes) -> bytes:
+    """A JPEG whose EXIF nobody finds: its boxes are in the pixels as stored, and the signature would turn them."""
+    return re.sub(rb"(\xff\xe1..)Exif\0\0", rb"\1none\0\0", image, flags=re.DOTALL)
 
 
 def _moved(matrices: np.ndarray, keypoints: np.ndarray) -> np.ndarray:

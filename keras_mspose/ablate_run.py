@@ -2,6 +2,7 @@
 stop.
 
 OUT/ablation.json               what is being done, so that another ablation is not mixed into it
+OUT/lock                        held by the process that works here
 OUT/runs/CELL/seed-N/           one training each
 OUT/runs/CELL/seed-N.log        what it said, where several are trained side by side
 OUT/measured/CELL/seed-N.npz    how far off it is, once it is measured; without `runs` the same command goes on as well
@@ -11,6 +12,8 @@ OUT/results.json, .md, fig4.png all that is known so far, written again after ev
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from keras_mspose import run_folder
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
 from keras_mspose.ablation_jobs import Run, side_by_side, train_and_measure
@@ -58,10 +62,15 @@ def ablate(
         The content of `results.json`, see `results`.
 
     Raises:
-        MsposeError: `out` holds another ablation or something else, or what `training.train` refuses.
+        MsposeError: `out` holds another ablation or something else, another process works there, or what
+            `training.train` refuses.
         Interrupted: as `training.train`; the same call goes on.
     """
-    _claim(out, ablation, data, flip)
+    with _claim(out, ablation, data, flip):
+        return _ablate(ablation, data, out, flip, devices, jobs)
+
+
+def _ablate(ablation: Ablation, data: RecordSet, out: Path, flip: bool, devices: list[str] | None, jobs: int) -> dict:
     console = Console()
     missing = []
     for seed in ablation.seeds:
@@ -158,22 +167,35 @@ def _measured(out: Path, cell: Cell, seed: int) -> Path:
     return out / "measured" / cell.name / f"seed-{seed}.npz"
 
 
-def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> None:
+@contextmanager
+def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> Iterator[None]:
+    """As `run_folder.claim` does for a run."""
     cells = {cell.name: cell.config.to_dict() for cell in ablation.cells}
     mine = json.loads(json.dumps({"data": data.name, "flip": flip, "grid": ablation.grid, "cells": cells}))
     path = out / INDEX
-    if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        known = theirs.get("cells", {})  # settings newer than the ablation get their defaults
-        theirs["cells"] = {name: from_dict(cell, str(path)).to_dict() for name, cell in known.items()}
-        changed = [key for key in mine if theirs.get(key) != mine[key]]
-        if changed:
-            raise MsposeError(f"{out}: holds an ablation with another {', '.join(changed)}; choose another --out")
-        return
-    if out.exists() and any(out.iterdir()):
-        raise MsposeError(f"{out}: not empty and not an ablation (no {INDEX}); choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, mine)
+    try:
+        if out.exists() and not path.is_file() and any(file.name != run_folder.LOCK for file in out.iterdir()):
+            raise MsposeError(f"{out}: not empty and not an ablation (no {INDEX}); choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MsposeError(f"{out}: no folder to work in ({error.strerror}); choose another --out") from error
+    with run_folder.locked(out, "works"):
+        theirs = run_folder.read(path)
+        if theirs is None:
+            write_json(path, {**mine, "datasets": [data.to_dict()]})
+        else:
+            known = theirs.get("cells", {})  # settings newer than the ablation get their defaults
+            theirs["cells"] = {name: from_dict(cell, str(path)).to_dict() for name, cell in known.items()}
+            changed = [key for key in mine if theirs.get(key) != mine[key]]
+            if changed:
+                raise MsposeError(f"{out}: holds an ablation with another {', '.join(changed)}; choose another --out")
+            about = [cell.config.data for cell in ablation.cells]
+            splits = {name for one in about for name in (one.train_split, one.val_split)}
+            if said := run_folder.other_data(theirs.get("datasets", []), [data], splits):
+                raise MsposeError(
+                    f"{out}: holds an ablation on other data: {said}; give the --data it began with, or another --out"
+                )
+        yield
 
 
 def _write(ablation: Ablation, out: Path) -> dict:

@@ -115,6 +115,8 @@ def load(name: str, *, quick: bool = False, changes: list[str] | None = None) ->
     for key, values in {**grid, "seeds": seeds}.items():
         if not isinstance(values, list) or not values or any(values.count(value) > 1 for value in values):
             raise MsposeError(f"{name}: {key}: expected a list of values, none twice; got {values!r}")
+    if any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise MsposeError(f"{name}: seeds: expected whole numbers from 0; got {seeds!r}")
     recipe = str(content["recipe"])
     if path.is_file() and recipe.endswith((".yaml", ".yml", ".json")):
         recipe = str(path.parent / recipe)
@@ -143,7 +145,10 @@ def _quickened(content: dict, name: str) -> dict:
 def _assignments(values: Any, where: str) -> list[str]:
     if not isinstance(values, dict):
         raise MsposeError(f"{where}: expected recipe keys with values, such as training.epochs: 20")
-    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    try:
+        return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    except TypeError as error:  # YAML also knows dates
+        raise MsposeError(f"{where}: numbers, text, lists and sections alone: {error}; put it in quotes") from error
 
 
 def _plain(value: Any) -> str:

@@ -61,7 +61,7 @@ def train_and_measure(run: Run, devices: list[str] | None) -> float:
     """
     import keras
 
-    from keras_mspose import saved_model, training
+    from keras_mspose import mixing, saved_model, training
     from keras_mspose.distance_file import write_distances
     from keras_mspose.evaluation import evaluate
     from keras_mspose.metrics import normalised_distances
@@ -70,6 +70,7 @@ def train_and_measure(run: Run, devices: list[str] | None) -> float:
     data = RecordSet.load(run.data)
     training.train(run.config, data, run.folder, devices=devices)
     model, facts = saved_model.load(run.folder / saved_model.LAST)
+    data = mixing.alone(data, run.config.data)
     *_, found = evaluate(model, facts, data, flip=run.flip)
     distances = normalised_distances(found.predicted, found.truth, found.reference)
     write_distances(run.measured, distances, data.metric, data.skeleton)

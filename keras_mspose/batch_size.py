@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import re
 import subprocess
@@ -11,7 +10,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from keras_mspose.config import RunConfig, from_dict
+from keras_mspose import run_folder
+from keras_mspose.config import RunConfig
 from keras_mspose.errors import MsposeError
 from keras_mspose.quiet import import_tensorflow
 from keras_mspose.records import RecordSet
@@ -77,11 +77,14 @@ def with_largest_batch(
 
 
 def earlier(out: Path) -> int | None:
-    """The batch size of a run that is there already: it goes on with its own."""
-    path = out / "config.json"
-    if not path.is_file():
-        return None
-    return from_dict(json.loads(path.read_text(encoding="utf-8"))["config"], str(path)).training.batch_size
+    """The batch size of a run that is there already: it goes on with its own.
+
+    Raises:
+        MsposeError: its `config.json` cannot be read.
+    """
+    path = out / run_folder.CONFIG
+    written = run_folder.read(path)
+    return Facts.from_dict(written, str(path)).config.training.batch_size if written is not None else None
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,42 @@ class Measured:
 
 
 def _measured(facts: Facts, persons: int, devices: list[str] | None) -> Measured:
-    """Training steps of so many persons at a time on one device, in a process of its own."""
+    """Training steps of so many persons at a time on one device, in a process of its own.
+
+    Raises:
+        MsposeError: they do not fit, or fail for another reason, which is named.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, facts, persons, devices))
     process.start()
     theirs.close()
     try:
-        return ours.recv()
-    except EOFError as error:
-        raise MsposeError(
-            f"--batch auto: a batch of {persons} did not fit; use a smaller model or input_size"
-        ) from error
+        found = ours.recv()
+    except EOFError:
+        found = None
     finally:
         process.join()
+    if isinstance(found, Measured):
+        return found
+    if found is not None or process.exitcode > 0:
+        reason = found or f"its process ended with {process.exitcode}"
+        raise MsposeError(f"--batch auto: cannot measure a step ({reason}); mend that, or give --batch N")
+    raise MsposeError(f"--batch auto: a batch of {persons} did not fit; use a smaller model or input_size")
 
 
 def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] | None) -> None:
+    """Answer with `Measured`, with the reason why there is none, or with None where memory ran out."""
+    try:
+        found = _stepped(facts, persons, devices)
+    except Exception as error:
+        full = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
+        plain = str(error) if isinstance(error, MsposeError) else f"{type(error).__name__}: {error}"
+        found = None if full else " ".join(plain.split())[:300]
+    answer.send(found)
+
+
+def _stepped(facts: Facts, persons: int, devices: list[str] | None) -> Measured:
     free = _free_memory()
     import_tensorflow()
     import keras
@@ -151,7 +173,7 @@ def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] 
     else:
         peak = _peak_memory()
     activations = cost(model, inference_model(model)).activation_bytes
-    answer.send(Measured(peak, free, activations, gpu, len(names)))
+    return Measured(peak, free, activations, gpu, len(names))
 
 
 def _peak_memory() -> int:

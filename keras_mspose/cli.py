@@ -4,6 +4,7 @@ runs."""
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from keras_mspose import __version__, cli_data, cli_look, cli_measure, cli_ship, cli_train
@@ -16,18 +17,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        0; 1 where an export is outside its tolerance or a record folder is broken; 2 after bad input, said in one line
-        on stderr (with `--debug`, the traceback); 75 where a training was asked to end and the same command goes on
-        with it (130 after Ctrl-C).
+        0; 1 where an export is outside its tolerance, a record folder is broken, or nobody reads stdout any more; 2
+        after bad input, said in one line on stderr (with `--debug`, the traceback); 75 where a training was asked to
+        end and the same command goes on with it (130 after Ctrl-C).
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
     except MsposeError as error:
         if options.debug:
             raise
         print(f"mspose {options.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has read enough
+        if options.debug:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 1
     except Interrupted as why:
         print(f"mspose {options.command}: {why}", file=sys.stderr)
         return why.code

@@ -28,6 +28,21 @@ def adder(commands: argparse._SubParsersAction) -> Add:
     return add
 
 
+def whole_from(least: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` on. argparse refuses others in a line, with exit code 2."""
+
+    def number(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if found < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least} on")
+        return found
+
+    return number
+
+
 def load_tensorflow() -> None:
     """Import TensorFlow without what it prints; for subcommands, once their arguments are known to be good."""
     from keras_mspose.quiet import import_tensorflow

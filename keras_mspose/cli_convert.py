@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_mspose.cli_command import whole_from
+from keras_mspose.errors import MsposeError
+
 if TYPE_CHECKING:
     from keras_mspose.records import RecordSet
     from tfrecords_tools.writer import How
@@ -42,9 +45,11 @@ def add_data_sets(convert: argparse.ArgumentParser) -> None:
                 "training from smaller files; about 1.5 times the network's input",
             )
             command.add_argument(
-                "--crop-margin", type=float, default=1.5, help="side of the crop over that of the box (default 1.5)"
+                "--crop-margin", type=float, help="side of the crop over that of the box (default 1.5)"
             )
-            command.add_argument("--workers", type=int, help="threads that read photographs (default: one a core)")
+            command.add_argument(
+                "--workers", type=whole_from(1), help="threads that read photographs (default: one a core)"
+            )
         # without a default of its own: it would undo `mspose convert --debug lsp`
         command.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
@@ -132,7 +137,10 @@ def add_data_sets(convert: argparse.ArgumentParser) -> None:
 def _how(options: argparse.Namespace) -> How:
     from tfrecords_tools.cropping import Crop
 
-    crop = None if options.crop is None else Crop(options.crop, options.crop_margin)
+    if options.crop is None and options.crop_margin is not None:
+        raise MsposeError("--crop-margin: is of --crop; give that too, or leave it out")
+    margin = {} if options.crop_margin is None else {"margin": options.crop_margin}
+    crop = None if options.crop is None else Crop(options.crop, **margin)
     return {"skip_bad": options.skip_bad, "overwrite": options.overwrite, "crop": crop, "workers": options.workers}
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from keras_mspose import cli_convert
-from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.cli_command import Add, load_tensorflow, whole_from
 
 
 def add_commands(add: Add) -> None:
@@ -34,7 +34,9 @@ def add_commands(add: Add) -> None:
     inspect.add_argument(
         "--sheet", type=Path, help="picture to write (default: FOLDER.png, or FOLDER-suspects.png, beside the folder)"
     )
-    inspect.add_argument("--persons", type=int, default=24, help="persons on the picture, 0 for none (default 24)")
+    inspect.add_argument(
+        "--persons", type=whole_from(0), default=24, help="persons on the picture, 0 for none (default 24)"
+    )
     inspect.add_argument("--json", type=Path, help="write the figures, or the findings, as JSON too")
 
 

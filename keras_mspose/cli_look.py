@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.cli_command import Add, load_tensorflow, whole_from
 
 
 def add_commands(add: Add) -> None:
@@ -47,7 +47,9 @@ def add_commands(add: Add) -> None:
     )
     app.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     app.add_argument("--port", type=int, default=8502, help="0 takes a free one (default: %(default)s)")
-    app.add_argument("--max-body", type=int, default=32, metavar="MB", help="of a photograph (default: %(default)s)")
+    app.add_argument(
+        "--max-body", type=whole_from(1), default=32, metavar="MB", help="of a photograph (default: %(default)s)"
+    )
 
 
 def _show(options: argparse.Namespace) -> None:

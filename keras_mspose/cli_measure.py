@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.cli_command import Add, load_tensorflow, whole_from
+from keras_mspose.errors import MsposeError
 
 
 def add_commands(add: Add) -> None:
@@ -34,8 +35,8 @@ def add_commands(add: Add) -> None:
         help="also every decoding, with and without flip test and scales, and their gain",
     )
     _add_scales(evaluate)
-    evaluate.add_argument("--persons", type=int, help="the first so many alone")
-    evaluate.add_argument("--batch", type=int, default=16, help="persons at a time (default 16)")
+    evaluate.add_argument("--persons", type=whole_from(1), help="the first so many alone")
+    evaluate.add_argument("--batch", type=whole_from(1), default=16, help="persons at a time (default 16)")
     evaluate.add_argument("--json", type=Path, help="write the figures at full precision")
     evaluate.add_argument(
         "--predictions", type=Path, help="write every person's keypoints in photograph pixels, with the truth, as JSON"
@@ -71,7 +72,7 @@ def add_commands(add: Add) -> None:
     )
     compare.add_argument("a", type=Path, metavar="A", help="file of mspose evaluate --predictions")
     compare.add_argument("b", type=Path, metavar="B", help="another, of the same persons")
-    compare.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
+    compare.add_argument("--seed", type=whole_from(0), default=0, help="of the bootstrap (default 0)")
     compare.add_argument("--json", type=Path, help="write the figures at full precision")
 
     submit = add(
@@ -89,7 +90,7 @@ def add_commands(add: Add) -> None:
     submit.add_argument("--split", default="test", help="default test")
     submit.add_argument("--flip", action="store_true", help="average with the mirrored crop")
     _add_scales(submit)
-    submit.add_argument("--batch", type=int, default=16, help="persons at a time (default 16)")
+    submit.add_argument("--batch", type=whole_from(1), default=16, help="persons at a time (default 16)")
 
 
 def _add_scales(command: argparse.ArgumentParser) -> None:
@@ -104,6 +105,8 @@ def _add_scales(command: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if options.overwrite and options.report is None:
+        raise MsposeError("--overwrite: is of an earlier --report; give that too, or leave it out")
     from keras_mspose.saved_model import find
 
     find(options.model)

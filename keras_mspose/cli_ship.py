@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.cli_command import Add, load_tensorflow, whole_from
+from keras_mspose.errors import MsposeError
 
 FORMATS, WEB = ("savedmodel", "tflite", "onnx"), "web"
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -75,7 +76,7 @@ def add_commands(add: Add) -> None:
     export.add_argument(
         "--data", type=Path, help="record folder: int8 is calibrated on its training crops, all is compared on others"
     )
-    export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the network)")
+    export.add_argument("--out", type=Path, help="folder to write (default: export/ beside the run's network)")
     export.add_argument("--name", help="of the model, for TF Serving (default: the run's own)")
     export.add_argument("--flip", action="store_true", help="SavedModel, serve: average with the mirrored photograph")
     export.add_argument(
@@ -114,8 +115,12 @@ def add_commands(add: Add) -> None:
     serve.add_argument("model", type=Path, metavar="export", help="folder that `mspose export` wrote")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     serve.add_argument("--port", type=int, default=8501, help="0 takes a free one (default: %(default)s)")
-    serve.add_argument("--threads", type=int, default=0, help="of the network (default: as many as there are cores)")
-    serve.add_argument("--max-body", type=int, default=32, metavar="MB", help="of a request (default: %(default)s)")
+    serve.add_argument(
+        "--threads", type=whole_from(0), default=0, help="of the network (default: as many as there are cores)"
+    )
+    serve.add_argument(
+        "--max-body", type=whole_from(1), default=32, metavar="MB", help="of a request (default: %(default)s)"
+    )
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -140,9 +145,11 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from keras_mspose.saved_model import find
+    from keras_mspose.saved_model import WEIGHTS, find
 
     file = find(options.model)
+    if options.out is None and file.resolve().parent == WEIGHTS.resolve():
+        raise MsposeError(f"{options.model}: a released network lies in the package; give --out, the folder to write")
     load_tensorflow()
     from export.run import export_run
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_mspose.cli_command import Add, load_tensorflow
+from keras_mspose.cli_command import Add, load_tensorflow, whole_from
 from keras_mspose.errors import MsposeError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def add_commands(add: Add) -> None:
 
     info = add("info", "Print what a preset costs.", "mspose info paper --batch 16", _info)
     info.add_argument("preset", choices=("paper", "large", "small", "tiny"))
-    info.add_argument("--batch", type=int, default=16, help="batch size of the training step (default 16)")
-    info.add_argument("--keypoints", type=int, default=16, help="keypoints of the skeleton (default 16)")
+    info.add_argument("--batch", type=whole_from(1), default=16, help="batch size of the training step (default 16)")
+    info.add_argument("--keypoints", type=whole_from(1), default=16, help="keypoints of the skeleton (default 16)")
 
     train = add(
         "train",

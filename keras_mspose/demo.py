@@ -76,14 +76,22 @@ def _train(folder: DemoFolder, data: RecordSet) -> None:
     epochs = folder.config.training.epochs
     with folder.stage("train", f"2/{STAGES}  training {RECIPE} for {epochs} epochs") as stage:
         done = len(run_log.read_log(folder.run))
-        if done >= epochs:
-            stage["kept"] = True
-            return
         if done:
             stage["note"] = f"stopped and taken up again after epoch {done}"
             if "train" not in folder.figures["stages"]:  # the process was killed: nobody wrote its time down
                 stage["note"] += "; the time before that is not counted"
+        before = _newest(folder)
+        # Also with a full log: the last epoch's row is written before its network and its checkpoint.
         training.train(folder.config, data, folder.run)
+        if before and _newest(folder) == before:
+            stage |= {"kept": True, "note": ""}
+
+
+def _newest(folder: DemoFolder) -> str | None:
+    """The run's newest checkpoint."""
+    import tensorflow as tf
+
+    return tf.train.latest_checkpoint(str(folder.run / "checkpoints"))
 
 
 def _evaluate(folder: DemoFolder) -> Evaluation:

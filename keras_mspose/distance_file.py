@@ -45,5 +45,5 @@ def read_distances(path: Path) -> tuple[np.ndarray, str, Skeleton]:
         if distances.ndim != 2 or distances.shape[1] != len(skeleton):
             raise ValueError(f"distances are {distances.shape}, not persons x {len(skeleton)}")
         return distances, about["metric"], skeleton
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise MsposeError(f"{path}: not a file of distances ({type(error).__name__}: {error})") from error

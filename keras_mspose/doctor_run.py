@@ -17,14 +17,26 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_mspose import doctor, doctor_labels, geometry, objective, pipeline, run_log, saved_model, visualization
+from keras_mspose import (
+    doctor,
+    doctor_labels,
+    geometry,
+    mixing,
+    objective,
+    pipeline,
+    run_log,
+    saved_model,
+    visualization,
+)
 from keras_mspose.config import RunConfig
 from keras_mspose.doctor import Finding
+from keras_mspose.errors import MsposeError
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import build_model
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.result_file import check_writable, write_json
 from keras_mspose.saved_model import Facts
+from keras_mspose.skeleton import Skeleton
 from keras_mspose.tiles import contact_sheet
 
 PERSONS = 256  # looked at through the pipeline
@@ -34,8 +46,9 @@ TIMED = 3  # training steps
 
 @dataclass(frozen=True)
 class Seen:
-    """Persons as training sees them, colours aside: crops (N, H, W, 3) uint8, targets (N, K, 4)."""
+    """Persons as training sees them, colours aside: crops (N, H, W, 3) uint8, targets (N, K, 4) of the skeleton."""
 
+    skeleton: Skeleton
     crops: np.ndarray
     targets: np.ndarray
     seconds: float  # a batch, once the pipeline runs
@@ -60,7 +73,7 @@ def examine(
         All findings, bad ones first.
 
     Raises:
-        MsposeError: a damaged record, fewer persons than a batch, or a file that cannot be written.
+        MsposeError: as `findings`, or a file cannot be written.
     """
     check_writable(picture)
     check_writable(json_path)
@@ -73,7 +86,7 @@ def examine(
         if one.advice:
             console.print(f"      {one.advice}", highlight=False)
     if picture:
-        visualization.save_png(picture, _drawn(seen, data))
+        visualization.save_png(picture, _drawn(seen))
         console.print(f"targets drawn on crops, as training sees them: {picture}", highlight=False, soft_wrap=True)
     if json_path:
         write_json(json_path, {"good": all(f.good for f in found), "findings": [asdict(f) for f in found]})
@@ -95,12 +108,19 @@ def findings(
         The persons that were looked at, and the findings, bad ones first.
 
     Raises:
-        MsposeError: a damaged record, or fewer persons than a batch.
+        MsposeError: a damaged record, fewer persons than a batch, another skeleton than the run's, or a `data.skeleton`
+            that the data cannot be matched to.
     """
+    data = mixing.alone(data, config.data)
+    model, read = saved_model.load(run) if run else (None, None)
+    if read and read.skeleton.keypoints != data.skeleton.keypoints:
+        raise MsposeError(
+            f"{data.folder}: its skeleton is {data.skeleton.name}, the network's {read.skeleton.name}; they must agree"
+        )
     with damage_named(data, config.data.train_split):
         seen = _through_pipeline(config, data)
         labels = {split: _labels(data, split) for split in (config.data.train_split, config.data.val_split)}
-    model = saved_model.load(run)[0] if run else build_model(config.model, len(data.skeleton))
+    model = build_model(config.model, len(data.skeleton)) if model is None else model
     facts = Facts(data.skeleton, data.metric, config)
     found = [*_about_data(config, data, seen, labels), *_about_recipe(config, data, model, seen)]
     if timed:
@@ -128,7 +148,7 @@ def _through_pipeline(config: RunConfig, data: RecordSet) -> Seen:
     crops, targets = (
         [batch.numpy() for batch in part] for part in zip(*((c, t["all"]) for c, t in taken), strict=True)
     )
-    return Seen(np.concatenate(crops), np.concatenate(targets), seconds)
+    return Seen(data.skeleton, np.concatenate(crops), np.concatenate(targets), seconds)
 
 
 def _labels(data: RecordSet, split: str) -> dict[str, np.ndarray]:
@@ -213,7 +233,7 @@ def _step_seconds(facts: Facts, model: keras.Model, seen: Seen) -> float:
     return seconds
 
 
-def _drawn(seen: Seen, data: RecordSet) -> np.ndarray:
+def _drawn(seen: Seen) -> np.ndarray:
     """The first persons, their targets drawn on them; occluded ones faint."""
     scale = max(1, 192 // seen.crops.shape[1])
     tiles = []
@@ -221,5 +241,5 @@ def _drawn(seen: Seen, data: RecordSet) -> np.ndarray:
         larger = crop.repeat(scale, axis=0).repeat(scale, axis=1)
         points = target[:, :3] * [1, 1, 0.5]
         points[:, :2] = geometry.heatmap_to_crop(points[:, :2], scale)
-        tiles.append((visualization.draw_pose(larger, points, data.skeleton), f"{number}"))
+        tiles.append((visualization.draw_pose(larger, points, seen.skeleton), f"{number}"))
     return contact_sheet(tiles, 6)

@@ -39,7 +39,7 @@ def check(out: Path, *, overwrite: bool) -> None:
         MsposeError: the folder is taken, or holds anything but an earlier report.
     """
     claim(
-        out,
+        out.resolve(),  # `.` has no name to write beside
         overwrite=overwrite,
         ours=lambda name: name in (PAGE, FIGURES) or name.endswith(".png"),
         index=FIGURES,
@@ -113,7 +113,7 @@ def write_report(
         wrong=swapped + sum(one["elsewhere"] for one in sides),
         persons=persons,
     )
-    with whole(out) as partial:
+    with whole(out.resolve()) as partial:
         for name, chart in charts.items():
             (partial / f"{name}.png").write_bytes(chart)
         for group in ("worst", "random"):

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from keras_mspose import evaluation_report, protocols, saved_model, tables
+from keras_mspose import evaluation_report, mixing, protocols, saved_model, tables
 from keras_mspose.analysis import analyse
 from keras_mspose.evaluation import Evaluation, evaluate
 from keras_mspose.metrics import normalised_distances
@@ -61,6 +61,7 @@ def evaluate_run(
     saved_model.find(model_path)
     data = RecordSet.load(data_path)
     model, facts = saved_model.load(model_path)
+    data = mixing.alone(data, facts.config.data)
     how = {"split": split or facts.config.data.val_split, "flip": flip, "scales": scales, "batch_size": batch_size}
     how |= {"persons": persons, "looks": looks, "choices": choices}
     found = [

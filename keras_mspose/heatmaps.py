@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_mspose.geometry import array_module, crop_to_heatmap, heatmap_to_crop
 
-PYRAMIDS = ("rendered", "maximum", "average")
 DECODINGS = ("parabola", "quarter", "argmax")
 LOG_FLOOR = 1e-3  # neighbours below this share of the peak count as this share: noise, not shape
 

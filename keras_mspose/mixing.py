@@ -99,6 +99,18 @@ def mix(sets: Sequence[RecordSet], config: DataConfig) -> list[RecordSet]:
     return found
 
 
+def alone(data: RecordSet, config: DataConfig) -> RecordSet:
+    """One data set as a run with this recipe sees it, whatever the recipe says about others beside it.
+
+    Raises:
+        MsposeError: as `mix`.
+    """
+    if not config.skeleton:
+        return data
+    rename = {name: to for name, to in config.rename.items() if name in data.skeleton.keypoints}
+    return mix([data], replace(config, rename=rename, weights=None))[0]
+
+
 def quotas(sets: Sequence[RecordSet], split: str, weights: Sequence[float] | None, total: int) -> list[int]:
     """How many of an epoch's `total` persons come from each set: in proportion to the weights, or, without any, as many
     times everybody as are needed for `total`."""

@@ -19,7 +19,13 @@ KINDS = {
 
 
 def by_visibility(
-    distances: np.ndarray, visibility: np.ndarray, skeleton: Skeleton, metric: str
+    distances: np.ndarray,
+    visibility: np.ndarray,
+    skeleton: Skeleton,
+    metric: str,
+    threshold: float | None = None,
+    *,
+    strict: bool = False,
 ) -> dict[str, Accuracy]:
     """Accuracy on visible keypoints, on occluded ones, and on those of them with a visible neighbour.
 
@@ -27,7 +33,7 @@ def by_visibility(
         distances: (P, K), as `metrics.normalised_distances` gives them.
         visibility: (P, K) 0 not labelled, 1 occluded, 2 visible.
         skeleton: its limbs say who is whose neighbour.
-        metric: `pckh` or `pck`, at its usual threshold.
+        metric, threshold, strict: see `metrics.accuracy`.
 
     Returns:
         By the keys of KINDS.
@@ -41,4 +47,7 @@ def by_visibility(
         "occluded": visibility == 1,
         "occluded_with_visible_neighbour": (visibility == 1) & neighbour_seen,
     }
-    return {kind: accuracy(np.where(masks[kind], distances, np.nan), skeleton, metric) for kind in KINDS}
+    return {
+        kind: accuracy(np.where(masks[kind], distances, np.nan), skeleton, metric, threshold, strict=strict)
+        for kind in KINDS
+    }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from keras_mspose.errors import MsposeError
+from keras_mspose.person_boxes import ImageNames
 from keras_mspose.prediction_file import FORMAT, Own, read_own
 from keras_mspose.skeleton import COCO17
 
@@ -43,7 +44,7 @@ def score_coco(results: Path, truth: Path) -> dict[str, float]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks while it works
             labelled = COCO(str(truth))
-            entries = read if isinstance(read, list) else _own_results(results, read, labelled)
+            entries = read if isinstance(read, list) else _own_results(results, read, truth, labelled)
             images = {entry["image_id"] for entry in entries}
             unknown = images - set(labelled.getImgIds())
             if unknown:
@@ -60,27 +61,28 @@ def score_coco(results: Path, truth: Path) -> dict[str, float]:
     return {n: float("nan") if v < 0 else 100 * float(v) for n, v in zip(NAMES, evaluation.stats, strict=True)}
 
 
-def _own_results(path: Path, own: Own, labelled: COCO) -> list[dict]:
+def _own_results(path: Path, own: Own, truth: Path, labelled: COCO) -> list[dict]:
     """Our own form as COCO's results. Images are told by their names."""
-    ids = {Path(image["file_name"]).name: number for number, image in labelled.imgs.items()}
-    unknown = [name for name in own.images if Path(name).name not in ids]
-    if unknown:
-        raise MsposeError(f"{path}: {unknown[0]} is no image of the truth; are they of one split?")
+    ids = {PurePath(image["file_name"]).as_posix(): number for number, image in labelled.imgs.items()}
+    known = ImageNames(truth, ids)
+    names = [known.of(PurePath(name)) for name in own.images]
+    if None in names:
+        raise MsposeError(f"{path}: {own.images[names.index(None)]} is no image of the truth; are they of one split?")
     return [
         {
-            "image_id": ids[Path(name).name],
+            "image_id": ids[name],
             "category_id": 1,
             "keypoints": keypoints.ravel().tolist(),
             "score": float(keypoints[:, 2].mean()),
         }
-        for name, keypoints in zip(own.images, own.predicted, strict=True)
+        for name, keypoints in zip(names, own.predicted, strict=True)
     ]
 
 
 def _results(path: Path) -> list[dict] | Own:
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MsposeError(f"{path}: not JSON ({error})") from error
     if isinstance(entries, dict) and entries.get("format") == FORMAT:
         own = read_own(path)
@@ -94,6 +96,8 @@ def _results(path: Path) -> list[dict] | Own:
         lacking = [key for key in needed if not isinstance(entry, dict) or key not in entry]
         if lacking:
             raise MsposeError(f"{path}: entry {position}: no {', '.join(lacking)}; expected COCO results")
+        if not isinstance(entry["keypoints"], list):
+            raise MsposeError(f"{path}: entry {position}: keypoints is no list, expected 51 numbers")
         if len(entry["keypoints"]) != 51:
             raise MsposeError(f"{path}: entry {position}: {len(entry['keypoints'])} keypoint numbers, expected 51")
     return entries

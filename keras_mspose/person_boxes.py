@@ -7,7 +7,8 @@ that the first pixel's centre lies at 0.5. A square is centre x, centre y, side,
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from keras_mspose.errors import MsposeError
 from keras_mspose.geometry import BOX_MARGIN
 
 LARGEST = 1e6  # of a box's numbers, pixels
+SMALLEST = 0.01  # of a box's side, pixels: its crop's scale overflows below 1e-17 or so, and answers NaN
+TOO_SMALL = "its side is under a hundredth of a pixel"
 SURE = 0.5  # COCO results hold a detector's doubtful boxes too: those below this score are left out
 PERSON = 1  # COCO's category
 
@@ -35,7 +38,7 @@ def squares(boxes: Any, size: tuple[int, int]) -> np.ndarray:
     """
     try:
         given = np.asarray(boxes, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise MsposeError(f"boxes {boxes!r:.80}: expected numbers ({error})") from error
     if not given.size:
         return np.zeros((0, 3), np.float32)
@@ -57,10 +60,44 @@ def _against(box: np.ndarray, square: np.ndarray, size: tuple[int, int]) -> str 
         return f"expected pixels, none beyond {LARGEST:g}"
     if not (box[2:] > 0).all():
         return f"the {'side' if len(box) == 3 else 'width and height'} must be above 0"
+    if square[2] < SMALLEST:
+        return TOO_SMALL
     half = square[2] / 2
     if (square[:2] + half <= -0.5).any() or (square[:2] - half >= np.array(size) - 0.5).any():
         return f"lies outside of the photograph, {size[0]} x {size[1]} pixels"
     return None
+
+
+class ImageNames:
+    """COCO's `file_name`s, and which of them a photograph goes by.
+
+    Args:
+        path: of COCO's file, for messages.
+        names: with `/` between folders, where there are any.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str]):
+        self._path, self._names = path, frozenset(names)
+        self._alike: dict[str, list[str]] = {}  # by what they are called without their folders
+        for name in sorted(self._names):
+            self._alike.setdefault(PurePath(name).name, []).append(name)
+
+    def of(self, photograph: PurePath) -> str | None:
+        """The longest that the photograph's path ends in, else the only one without its folders; None where none is.
+
+        Raises:
+            MsposeError: several are called so, in folders that are not the photograph's.
+        """
+        for start in range(len(photograph.parts)):
+            end = PurePath(*photograph.parts[start:]).as_posix()
+            if end in self._names:
+                return end
+        alike = self._alike.get(photograph.name, [])
+        if len(alike) > 1:
+            raise MsposeError(
+                f"{self._path}: {photograph} may be its {alike[0]} or {alike[1]}; give a path that ends as one of them"
+            )
+        return alike[0] if alike else None
 
 
 class BoxFile:
@@ -79,6 +116,7 @@ class BoxFile:
         self.path = path
         self._by_name: dict[str, list[Any]] = {}
         self._by_number: dict[int, list[Any]] = {}
+        self._annotated: ImageNames | None = None
         try:
             said = json.loads(Path(path).read_text(encoding="utf-8"))
             if isinstance(said, list):
@@ -91,22 +129,30 @@ class BoxFile:
                 self._by_name = {name: [_rectangle(box) for box in boxes] for name, boxes in said.items()}
         except OSError as error:
             raise MsposeError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise MsposeError(
                 f"{path}: not boxes ({type(error).__name__}: {error}); expected a mapping of names to lists of "
                 "x, y, width, height, or COCO's annotations or results"
             ) from error
 
     def _read_annotations(self, said: dict) -> None:
-        names = {entry["id"]: Path(entry["file_name"]).name for entry in said["images"]}
+        names = {entry["id"]: PurePath(entry["file_name"]).as_posix() for entry in said["images"]}
         self._by_name = {name: [] for name in names.values()}
+        self._annotated = ImageNames(self.path, names.values())
         persons = [entry["id"] for entry in said.get("categories", ()) if entry["name"] == "person"] or [PERSON]
         for entry in said["annotations"]:
             if entry.get("category_id", persons[0]) in persons and not entry.get("iscrowd", 0):
                 self._by_name[names[entry["image_id"]]].append(_rectangle(entry["bbox"]))
 
     def of(self, photograph: Path) -> list[list[float]] | None:
-        """The rectangles of a photograph, by its path as given, its name or its number; None where it has no entry."""
+        """The rectangles of a photograph, by its path as given, its name or its number; None where it has no entry.
+
+        Raises:
+            MsposeError: it may be one or another of COCO's images.
+        """
+        if self._annotated is not None:
+            name = self._annotated.of(photograph)
+            return None if name is None else self._by_name[name]
         for name in (str(photograph), photograph.name):
             if name in self._by_name:
                 return self._by_name[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_mspose.crops import Photograph
 from keras_mspose.detectors import Detector
+from keras_mspose.errors import MsposeError
 from keras_mspose.person_boxes import BoxFile
 from keras_mspose.pose import Pose
 from keras_mspose.pose_estimator import PoseEstimator, opened
@@ -61,16 +62,26 @@ def draw(photograph: Photograph, poses: list[Pose]) -> np.ndarray:
 
 
 def write(path: Path, image: np.ndarray) -> None:
-    """Write a drawn photograph as its suffix says, PNG or JPEG, beside its name first."""
+    """Write a drawn photograph as its suffix says, PNG or JPEG, beside its name first.
+
+    Raises:
+        MsposeError: the form does not take an image of that size, or the file cannot be written.
+    """
     how = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix == ".jpg" else []
-    _, encoded = cv2.imencode(path.suffix, image[..., ::-1], how)
+    whole, encoded = cv2.imencode(path.suffix, image[..., ::-1], how)
+    if not whole:  # a JPEG's sides have 65,500 pixels at most
+        size = f"{image.shape[1]} x {image.shape[0]}"
+        raise MsposeError(f"{path}: {size} pixels cannot be written in this form; give --pictures png or none")
     write_bytes(path, encoded.tobytes())
 
 
-def done(estimator: PoseEstimator, path: Path, picture: Path | None, choices: Choices) -> list[dict[str, Any]]:
+def done(
+    estimator: PoseEstimator, path: Path, name: str, picture: Path | None, choices: Choices
+) -> list[dict[str, Any]]:
     """All stages of one photograph.
 
     Args:
+        name: of the photograph in the results.
         picture: where to write what is drawn, None where nothing is.
 
     Returns:
@@ -83,4 +94,4 @@ def done(estimator: PoseEstimator, path: Path, picture: Path | None, choices: Ch
     poses = find(estimator, photograph, path, choices)
     if picture is not None:
         write(picture, draw(photograph, poses))
-    return [pose.to_dict() for pose in poses]
+    return [replace(pose, image=name).to_dict() for pose in poses]

@@ -92,7 +92,8 @@ class PoseEstimator:
             The poses, one a box in their order, one where there was no box. For a list of images a list of these.
 
         Raises:
-            MsposeError: a file is missing or not a whole image, an array has another shape or type, a box is no good.
+            MsposeError: a file is missing or not a whole image, an array has another shape or type, a box is no good,
+                or a detector answers no rectangles.
         """
         if looks is not None and looks < 1:
             raise MsposeError(f"looks is {looks}, expected 1 or more")
@@ -154,7 +155,7 @@ class PoseEstimator:
         for number, (image, given) in enumerate(zip(images, boxes, strict=True)):
             photograph = opened(image)
             if given is None and detector is not None:
-                given = np.reshape(detector(photograph.pixels()), (-1, 4))
+                given = _detected(detector, photograph)
             if given is None:
                 center, side = geometry.image_box(*np.float32(photograph.size))
                 whole, often = np.float32([*center, side]), looks or self.network.looks
@@ -203,6 +204,21 @@ class _Person:
         name = Path(self.photograph.name).name if self.photograph.name else None
         about = (skeleton, box, self.photograph.size, self.found, self.looks, name, self.person)
         return Pose(self.keypoints[:, :2], self.keypoints[:, 2], *about)
+
+
+def _detected(detector: Detector, photograph: Photograph) -> np.ndarray:
+    """(N, 4) rectangles."""
+    answer = detector(photograph.pixels())
+    try:
+        boxes = np.asarray(answer, np.float64)
+        good = not boxes.size or boxes.shape[-1:] == (4,)
+    except (ValueError, TypeError, OverflowError):
+        good = False
+    if not good:
+        name = getattr(detector, "__qualname__", type(detector).__qualname__)
+        wanted = "expected rectangles (N, 4) x, y, width, height, (0, 4) where nobody is"
+        raise MsposeError(photograph.named(f"the detector {name} answered {answer!r:.60}; {wanted}"))
+    return boxes.reshape(-1, 4)
 
 
 def opened(image: Picture | Photograph) -> Photograph:

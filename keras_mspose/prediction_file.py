@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_mspose import geometry
 from keras_mspose.errors import MsposeError
+from keras_mspose.metrics import METRICS
 from keras_mspose.result_file import write_text
 from keras_mspose.skeleton import Skeleton
 
@@ -91,6 +92,8 @@ def read_own(path: Path) -> Own:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise MsposeError(f"{path}: format is {data['format']!r}, expected {FORMAT!r}")
+        if data["metric"] not in METRICS:
+            raise MsposeError(f"{path}: metric is {data['metric']!r}, expected one of {', '.join(METRICS)}")
         persons, skeleton = data["persons"], Skeleton.from_dict(data["skeleton"])
         arrays = [np.array([person[key] for person in persons], np.float64) for key in ("keypoints", "truth")]
         reference = np.array([person["reference"] for person in persons], np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,14 @@ class Input:
     Attributes:
         source: path of a file, or number of a webcam.
         name: for what is drawn of it, unlike that of any other input.
+        image: for its rows in the results, likewise: the file's name, its path where others have that name too.
+        key: in the journal, see `_key`.
     """
 
     source: Path | int
     name: str
+    image: str
+    key: str
 
     @property
     def moves(self) -> bool:
@@ -56,7 +61,7 @@ def listed(given: Iterable[str | Path], out: Path) -> list[Input]:
             sources += _found(map(Path, glob.glob(one, recursive=True)), out, f"{one}: matches no photograph or video")
         else:
             raise MsposeError(f"{path}: no such file or folder")
-    return _named(dict.fromkeys(sources))
+    return _named(list(dict.fromkeys(sources)))
 
 
 def _found(paths: Iterable[Path], out: Path, otherwise: str) -> list[Path]:
@@ -67,16 +72,36 @@ def _found(paths: Iterable[Path], out: Path, otherwise: str) -> list[Path]:
     return found
 
 
-def _named(sources: Iterable[Path | int]) -> list[Input]:
+def _named(sources: list[Path | int]) -> list[Input]:
     """Folders may hold photographs of one name, and a.jpg may lie beside a.png: those behind the first get a number."""
     named: list[Input] = []
-    taken: dict[str, int] = {}
+    alike = Counter(_file_name(source) for source in sources)
+    taken: dict[str, int] = {}  # without regard to case: macOS and Windows take A_pose.png and a_pose.png for one file
     for source in sources:
         stem = f"webcam{source}" if isinstance(source, int) else source.stem
-        number = taken.get(stem, 0) + 1
-        while (name := stem if number == 1 else f"{stem}_{number}") in taken:
+        number = taken.get(stem.casefold(), 0) + 1
+        while (name := stem if number == 1 else f"{stem}_{number}").casefold() in taken:
             number += 1
-        taken[stem] = number
-        taken.setdefault(name, 1)
-        named.append(Input(source, name))
+        taken[stem.casefold()] = number
+        taken.setdefault(name.casefold(), 1)
+        image = _file_name(source)
+        if alike[image] > 1 and isinstance(source, Path):
+            image = source.as_posix()
+        named.append(Input(source, name, image, _key(source, name, image)))
     return named
+
+
+def _file_name(source: Path | int) -> str:
+    return f"webcam{source}" if isinstance(source, int) else source.name
+
+
+def _key(source: Path | int, name: str, image: str) -> str:
+    """Another one once the file has changed, or is called something else in the results. Taken once, when the input is
+    listed: the file may change or vanish while the command runs."""
+    if isinstance(source, int):
+        return f"{source}"
+    try:
+        about = source.stat()
+        return f"{source} {about.st_size} {about.st_mtime_ns} {name} {image}"
+    except OSError:
+        return f"{source} {name} {image}"

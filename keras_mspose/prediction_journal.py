@@ -89,28 +89,28 @@ class Journal:
 
     def has(self, one: Input) -> bool:
         """Whether an input is done, and its file still what it was then."""
-        return key(one) in self._ended
+        return one.key in self._ended
 
     def begin(self, one: Input) -> None:
         """Forget what was found in an input before."""
-        if key(one) in self._lines or key(one) in self._ended:
-            self._write({"of": key(one), "again": True})
+        if one.key in self._lines or one.key in self._ended:
+            self._write({"of": one.key, "again": True})
 
     def add(self, one: Input, poses: list[dict[str, Any]]) -> None:
         """Keep what was found in an input, or in a part of it."""
-        self._write({"of": key(one), "poses": poses})
+        self._write({"of": one.key, "poses": poses})
 
     def end(self, one: Input, reason: str | None = None) -> None:
         """An input is done, or could not be read for this reason."""
-        self._write({"of": key(one), "end": reason})
+        self._write({"of": one.key, "end": reason})
 
     def reason(self, one: Input) -> str | None:
         """Why an input that is done could not be read, None where it could."""
-        return self._ended[key(one)]
+        return self._ended[one.key]
 
     def poses(self, one: Input) -> Iterator[dict[str, Any]]:
         """What was found in an input, in the order in which it was added."""
-        for start in self._lines.get(key(one), ()):
+        for start in self._lines.get(one.key, ()):
             self._file.seek(start)
             yield from json.loads(self._file.readline())["poses"]
 
@@ -119,14 +119,3 @@ class Journal:
         self._file.close()
         if whole:
             self.path.unlink(missing_ok=True)
-
-
-def key(one: Input) -> str:
-    """Name of an input in the journal: another one once its file has changed, or is drawn under another name."""
-    if isinstance(one.source, int):
-        return f"{one.source}"
-    try:
-        about = one.source.stat()
-        return f"{one.source} {about.st_size} {about.st_mtime_ns} {one.name}"
-    except OSError:
-        return f"{one.source} {one.name}"

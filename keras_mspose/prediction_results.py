@@ -33,9 +33,14 @@ def write(
         MsposeError: a file cannot be written.
     """
     write_lines(out / KEYPOINTS, _keypoints(skeleton, poses(), skipped))
-    write_lines(out / COCO, _list(json.dumps(Pose.from_dict(one, skeleton).to_coco()) for one in poses()))
+    write_lines(out / COCO, _list(json.dumps(_coco(Pose.from_dict(one, skeleton))) for one in poses()))
     write_lines(out / CSV, _csv(Pose.from_dict(one, skeleton) for one in poses()))
     return out / KEYPOINTS
+
+
+def _coco(pose: Pose) -> dict[str, Any]:
+    # A photograph that is called by its path has a namesake, whose number is the same.
+    return pose.to_coco(pose.image if "/" in (pose.image or "") else None)
 
 
 def _keypoints(skeleton: Skeleton, poses: Iterable[dict[str, Any]], skipped: list[dict[str, str]]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 from rich.console import Console
 from rich.progress import Progress
 
@@ -164,7 +165,9 @@ class _Run:
                     # One waits for each that is worked at, and has not been read yet.
                     for one in islice(left, 2 * workers - len(running)):
                         picture = self._picture(one)
-                        work = pool.submit(photograph_work.done, self.estimator, one.source, picture, self.choices)
+                        work = pool.submit(
+                            photograph_work.done, self.estimator, one.source, one.image, picture, self.choices
+                        )
                         running[work] = one
                     if not running:
                         return
@@ -184,7 +187,7 @@ class _Run:
 
         try:
             followed = video_work.followed(
-                self.estimator, one.source, self._picture(one), self.choices, self.following, tell
+                self.estimator, one.source, one.image, self._picture(one), self.choices, self.following, tell
             )
             self._keep(one, lambda: followed)
         finally:
@@ -199,11 +202,13 @@ class _Run:
                 self.journal.add(one, poses)
         except NotWritten:
             raise
-        except MsposeError as error:
-            if self.strict:
-                raise
-            self.journal.begin(one)
+        except (MsposeError, cv2.error) as error:
             reason = str(error)
+            if isinstance(error, cv2.error):  # several lines, and no file
+                reason = f"{one.source}: OpenCV failed ({' '.join(reason.split())})"
+            if self.strict:
+                raise MsposeError(reason) from error
+            self.journal.begin(one)
         self.journal.end(one, reason)
 
     def _picture(self, one: Input) -> Path | None:
@@ -216,7 +221,8 @@ def _check_boxes(boxes: BoxFile, inputs: list[Input]) -> None:
     """A box file that fits nothing is a mistake, and would end in no poses."""
     if any(one.moves for one in inputs):
         raise MsposeError("--boxes is for photographs; a video takes --box for its first frame, or --detector")
-    if not any(boxes.of(one.source) is not None for one in inputs):
+    # All of them, so that one which may be this or that image of the file is told before any work
+    if all(found is None for found in [boxes.of(one.source) for one in inputs]):
         raise MsposeError(f"{boxes.path}: names none of the photographs, such as {inputs[0].source}")
 
 

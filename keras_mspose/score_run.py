@@ -86,7 +86,7 @@ def score_file(
         report = _by_protocols(distances, MPII16, predictions, protocol, all_protocols, threshold)
         report |= _shift(found, labelled, distances) | _not_predicted(found, distances)
         if visibility is not None:
-            report["occlusion"] = _occlusion(distances, labelled, visibility)
+            report["occlusion"] = _occlusion(distances, labelled, visibility, protocol, threshold)
     if json_path is not None:
         write_json(json_path, report)
     return report
@@ -129,15 +129,15 @@ def _score_own(
         found = accuracy(distances, own.skeleton, metric, threshold)
         tables.print_accuracy(found, f"{path}" + (f", over |{between[0]} - {between[1]}|" if between else ""))
         report = {"protocol": metric, **found.to_dict()}
-    return report | _own_occlusion(own, distances, metric)
+    return report | _own_occlusion(own, distances, metric, protocol, threshold)
 
 
-def _own_occlusion(own: Own, distances: np.ndarray, metric: str) -> dict[str, Any]:
+def _own_occlusion(
+    own: Own, distances: np.ndarray, metric: str, protocol: str | None, threshold: float | None
+) -> dict[str, Any]:
     if not (own.truth[..., 2] == 1).any():
         return {}
-    split = occlusion.by_visibility(distances, own.truth[..., 2], own.skeleton, metric)
-    tables.print_occlusion(split, own.skeleton)
-    return {"occlusion": {kind: one.to_dict() for kind, one in split.items()}}
+    return {"occlusion": _by_visibility(distances, own.truth[..., 2], own.skeleton, metric, protocol, threshold)}
 
 
 def _shift(found: np.ndarray, truth: Truth, distances: np.ndarray) -> dict[str, Any]:
@@ -161,7 +161,9 @@ def _not_predicted(found: np.ndarray, distances: np.ndarray) -> dict[str, Any]:
     return {"not_predicted": count}
 
 
-def _occlusion(distances: np.ndarray, truth: Truth, visibility: np.ndarray) -> dict[str, Any]:
+def _occlusion(
+    distances: np.ndarray, truth: Truth, visibility: np.ndarray, protocol: str | None, threshold: float | None
+) -> dict[str, Any]:
     if visibility.shape != truth.keypoints.shape:
         raise MsposeError(
             f"the visibility file has {len(visibility)} validation persons, the truth {len(truth.keypoints)}; "
@@ -175,8 +177,21 @@ def _occlusion(distances: np.ndarray, truth: Truth, visibility: np.ndarray) -> d
             f"{len(others)} of the visibility file's {len(apart)} persons are others than the truth's, first person "
             f"{others[0] + 1}; is the order the same?"
         )
-    found = occlusion.by_visibility(distances, visibility[..., 2], MPII16, "pckh")
-    tables.print_occlusion(found, MPII16)
+    return _by_visibility(distances, visibility[..., 2], MPII16, "pckh", protocol, threshold)
+
+
+def _by_visibility(
+    distances: np.ndarray,
+    visibility: np.ndarray,
+    skeleton: Skeleton,
+    metric: str,
+    protocol: str | None,
+    threshold: float | None,
+) -> dict[str, Any]:
+    """By the same threshold and rules as the table above it."""
+    strict = PROTOCOLS[protocol or "mpii"].strict
+    found = occlusion.by_visibility(distances, visibility, skeleton, metric, threshold, strict=strict)
+    tables.print_occlusion(found, skeleton)
     return {kind: one.to_dict() for kind, one in found.items()}
 
 

@@ -52,6 +52,8 @@ class Skeleton:
         unknown = sorted(set(used) - set(self.keypoints))
         if unknown:
             raise MsposeError(f"skeleton {self.name}: {', '.join(unknown)} used but not among its keypoints")
+        if not set(self.keypoints) - set(self.unscored):
+            raise MsposeError(f"skeleton {self.name}: unscored has every keypoint, so that no total counts any")
         mirrored = [n for pair in self.flip_pairs for n in pair]
         if len(set(mirrored)) != len(mirrored):
             raise MsposeError(f"skeleton {self.name}: a keypoint stands in two flip pairs")

@@ -44,7 +44,9 @@ def print_accuracy(found: Accuracy, title: str) -> None:
 def print_occlusion(found: dict[str, Accuracy], skeleton: Skeleton) -> None:
     """One row a scored keypoint and the pooled total, for visible keypoints, occluded ones, and those of them that
     have a visible neighbour."""
-    table = Table("keypoint", title="by visibility, right % (of how many)", title_justify="left")
+    first = next(iter(found.values()))
+    title = f"by visibility, {first.metric}@{first.threshold:g}, right % (of how many)"
+    table = Table("keypoint", title=title, title_justify="left")
     for kind in found:
         table.add_column(KINDS[kind], justify="right")
     for i in skeleton.scored_indices:
@@ -105,7 +107,7 @@ def print_choices(choices: dict[Choice, Accuracy]) -> None:
     plainest = next(iter(choices.values())).mean
     for choice, found in choices.items():
         sizes = ", ".join(f"{scale:g}" for scale in choice.scales)
-        gain = f"{found.mean - plainest:+.2f}"
+        gain = "-" if math.isnan(found.mean) else f"{found.mean - plainest:+.2f}"
         table.add_row(choice.decoding, "yes" if choice.flip else "no", sizes, _percent(found.mean), gain)
     console.print(table)
 

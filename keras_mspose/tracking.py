@@ -31,6 +31,7 @@ class Tracker:
         estimator: the network.
         smooth: whether keypoints go through a One-Euro filter. What is followed is not smoothed.
         first: (centre x, centre y, side) of the square to look at in the first frame.
+        looks: passes of each search; a frame where the person is followed has one.
         flip, detector: see `PoseEstimator.predict`.
     """
 
@@ -40,11 +41,12 @@ class Tracker:
         *,
         smooth: bool = True,
         first: tuple[float, float, float] | None = None,
+        looks: int | None = None,
         flip: bool = False,
         detector: Detector | None = None,
     ):
         self._estimator, self._smooth, self._flip, self._detector = estimator, smooth, flip, detector
-        self._first = first
+        self._first, self._looks = first, looks
         self._last: Pose | None = None
 
     def find(self, image: np.ndarray, seconds: float) -> Pose | None:
@@ -85,7 +87,7 @@ class Tracker:
         self._filter = OneEuro(MINIMUM, BETA)
         self._scale = None
         box, self._first = self._first, None
-        found = self._estimator.predict(image, box, flip=self._flip, detector=self._detector)
+        found = self._estimator.predict(image, box, looks=self._looks, flip=self._flip, detector=self._detector)
         return max(found, key=lambda pose: pose.box[2], default=None)
 
     def _smoothed(self, pose: Pose, seconds: float) -> Pose:

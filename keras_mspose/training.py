@@ -1,6 +1,7 @@
 """One training run: `model.fit` under MirroredStrategy, into a run folder that the same command continues.
 
 RUN/config.json     the configuration, skeleton, data and versions
+RUN/lock            held by the process that trains here
 RUN/log.csv         every loss and metric of every epoch; RUN/tensorboard/ the same
 RUN/checkpoints/    all that is needed to go on at the exact step after a kill
 RUN/best.keras      the network with the best validation accuracy; RUN/last.keras the newest
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import keras
@@ -58,24 +60,26 @@ def train(
         Path of the best network, `out / "best.keras"`.
 
     Raises:
-        MsposeError: `out` holds something else or cannot be written, the batch size does not divide over the devices
-            and parts, the skeleton lacks what the augmentation needs, the loss is not a number, or what `mixing.mix`
-            refuses.
+        MsposeError: `out` holds something else, another process trains there or it cannot be written, the batch size
+            does not divide over the devices and parts, the skeleton lacks what the augmentation needs, the loss is not
+            a number, or what `mixing.mix` refuses.
         Interrupted: by SIGTERM, Ctrl-C or the loss of another worker; the same command goes on.
     """
     workers = workers or Workers.here(devices)
-    with workers.lost_named(out):
-        return _train(config, data, out, workers)
+    with workers.lost_named(out), ExitStack() as held:
+        return _train(config, data, out, workers, held)
 
 
-def _train(config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, workers: Workers) -> Path:
+def _train(
+    config: RunConfig, data: RecordSet | Sequence[RecordSet], out: Path, workers: Workers, held: ExitStack
+) -> Path:
     given = [data] if isinstance(data, RecordSet) else list(data)
     sets = mixing.mix(given, config.data)
     data = sets[0]
     augment.check(config.data.augment, data.skeleton)
     facts = Facts(data.skeleton, data.metric, config)
     workers.agree("recipe and data", [facts.to_dict(), [one.to_dict() for one in given]])
-    workers.by_chief(lambda: run_folder.claim(out, facts, given))
+    workers.by_chief(lambda: held.enter_context(run_folder.claim(out, facts, given)))
     workers.agree("run folder", (out / run_folder.CONFIG).is_file())
     allocator.keep_freed_memory()
     settings = config.training

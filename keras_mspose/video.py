@@ -110,13 +110,15 @@ class VideoWriter:
         self._writer.write(cv2.cvtColor(make(*arguments)[:height, :width], cv2.COLOR_RGB2BGR))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        whole = False
         try:
             if self._before is not None:
                 self._before.result()
+            whole = kind is None
         finally:
             self._pool.shutdown()
             self._writer.release()
-            if kind is None and self._partial.exists():
+            if whole and self._partial.exists():
                 os.replace(self._partial, self.path)
             else:
                 self._partial.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ class Following:
 def followed(
     estimator: PoseEstimator,
     source: Path | int,
+    name: str,
     picture: Path | None,
     choices: Choices,
     following: Following,
@@ -40,6 +41,7 @@ def followed(
 
     Args:
         source: path of a video, or number of a webcam, which runs until Ctrl-C.
+        name: of it in the results.
         picture: mp4 file to write with the poses drawn, None for none.
         tell: is told how many frames are done, and of how many where that is known.
 
@@ -51,9 +53,8 @@ def followed(
     """
     video = Video(source)
     total = min((n for n in (video.frames, following.frames) if n), default=None)
-    how = {"flip": choices.flip, "detector": choices.detector, "smooth": following.smooth}
+    how = {"looks": choices.looks, "flip": choices.flip, "detector": choices.detector, "smooth": following.smooth}
     tracker = Tracker(estimator, first=choices.box, **how)
-    name = f"webcam{source}" if video.live else Path(source).name
     part: list[dict[str, Any]] = []
     with (
         VideoWriter(picture, video.rate, video.size) if picture is not None else nullcontext() as writer,

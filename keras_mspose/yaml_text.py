@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -13,6 +14,14 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"`*{self.peek_event().anchor}`: aliases are not read, write the value out")
         return super().compose_node(parent, index)
+
+
+# PyYAML is of YAML 1.1, where 5e-4 and 1e5 are text: a number has a point and its exponent a sign. JSON writes 5e-05.
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def load(text: str | bytes) -> Any:

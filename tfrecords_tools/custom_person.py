@@ -85,8 +85,8 @@ class _Cells:
 
     def whole(self, field: str, value: Any) -> int:
         found = self._as(int, field, value)
-        if not 0 <= found < 2**63 or found != float(value):
-            self.refuse(field, f"{value!r} is not a whole number from 0")
+        if not 0 <= found < 2**63 or (isinstance(value, float) and found != value):
+            self.refuse(field, f"{value!r} is not a whole number from 0 to {2**63 - 1}")
         return found
 
     def text(self, field: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 SAME = 1.0  # pixels: persons whose labelled keypoints all lie so close together are one person
+BLOCK = 64  # persons compared at a time with one: of a thing that stands still the first is mostly the same
 SAME_FROM = 4  # labelled keypoints, below which two persons may agree by chance
 
 
@@ -61,12 +62,18 @@ def persons(splits: list[str], names: list[str], keypoints: np.ndarray) -> Itera
     # A tree over all coordinates is slow in so many dimensions; the first few leave hardly a pair to compare whole.
     first = np.argsort(~labelled[chosen], axis=1, kind="stable")[:, :SAME_FROM]
     corner = np.take_along_axis(keypoints[chosen, :, :2], first[..., None], axis=1).reshape(len(chosen), -1)
-    pairs = np.sort(chosen[cKDTree(corner).query_pairs(SAME, p=np.inf, output_type="ndarray")], axis=1)
-    a, b = pairs.T
-    apart = np.where(labelled[a], np.abs(keypoints[a, :, :2] - keypoints[b, :, :2]).max(axis=2), 0).max(axis=1)
-    same = (labelled[a] == labelled[b]).all(axis=1) & (apart <= SAME)
-    seen = set()
-    for i, j in sorted(pairs[same].tolist()):
-        if j not in seen:
-            seen.add(j)
-            yield Repeat(j, splits[i] != splits[j], f"the keypoints of a person on {names[i]} in {splits[i]}")
+    tree = cKDTree(corner)
+    near = tree.query_ball_point(corner, SAME, p=np.inf, return_length=True) > 1
+    found = []
+    for place in np.flatnonzero(near):  # one at a time: all pairs of a thing that stands still would fill the memory
+        others = np.sort(tree.query_ball_point(corner[place], SAME, p=np.inf))
+        j, before = chosen[place], chosen[others[others < place]]
+        for begin in range(0, len(before), BLOCK):
+            some = before[begin : begin + BLOCK]
+            apart = np.abs(keypoints[some, :, :2] - keypoints[j, :, :2]).max(axis=2)
+            same = ((labelled[some] == labelled[j]) & ((apart <= SAME) | ~labelled[j])).all(axis=1)
+            if same.any():
+                found.append((int(some[same][0]), int(j)))
+                break
+    for i, j in sorted(found):
+        yield Repeat(j, splits[i] != splits[j], f"the keypoints of a person on {names[i]} in {splits[i]}")

@@ -5,6 +5,7 @@ Started by `matlab.load`, for which it may break down.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import sys
@@ -19,7 +20,8 @@ def main(path: str, variable: str, options: str, memory: str) -> int:
     except ImportError:  # Windows has no such limits
         pass
     else:
-        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses it
+            resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         value = loadmat(path, variable_names=[variable], **json.loads(options)).get(variable)

@@ -147,7 +147,7 @@ def _with_heads(persons: Persons, images: Path, mat: Path | None, heads: Path | 
         persons, counts[f"head box of {mat.name}"] = mpii_join.lend(persons, mpii_mat.read(mat, images)[0])
     if heads:
         persons, counts[f"head box of {heads.name}"] = mpii_join.validation_heads(persons, heads)
-    counts[STAND_IN] = sum(person.head_size_estimated and person.head_size > 0 for _, person in persons)
+    counts[STAND_IN] = sum(person.head_size_estimated for _, person in persons)
     counts["none"] = sum(person.head_size == 0 for _, person in persons)
     return persons, {what: count for what, count in counts.items() if count}
 

@@ -95,13 +95,14 @@ def _person(entry: dict[str, Any], number: int, images: Path) -> tuple[str, Pers
     x, y = (float(v) for v in entry["objpos"])
     labelled = (joints[:, :2] != 0).any(axis=1)
     keypoints = np.where(labelled[:, None], np.column_stack([joints[:, :2] - 1, np.where(joints[:, 2] > 0, 2, 1)]), 0.0)
+    head_size = head_sizes.estimated(keypoints, MPII16)
     person = Person(
         image_name=name,
         keypoints=keypoints,
         image=photographs.inside(images, name),
         box=person_box(x, y, float(entry["scale_provided"])),
-        head_size=head_sizes.estimated(keypoints, MPII16),
-        head_size_estimated=True,
+        head_size=head_size,
+        head_size_estimated=head_size > 0,
         person_id=number,
     )
     return ("val" if float(entry["isValidation"]) else "train"), person

@@ -77,14 +77,15 @@ def _person(rect: Any, where: str, number: int, image: Path, name: str, activity
     keypoints = _keypoints(rect, where)
     corners = [as_number(get(rect, c)) for c in ("x1", "y1", "x2", "y2")]
     head_box = None if None in corners else tuple(c - 1 for c in corners)
+    estimated = 0.0 if head_box else head_sizes.estimated(keypoints, MPII16)
     return Person(
         image_name=name,
         keypoints=keypoints,
         image=image,
         box=mpii_json.person_box(x, y, scale),
         head_box=head_box,
-        head_size=head_sizes.from_box(head_box) if head_box else head_sizes.estimated(keypoints, MPII16),
-        head_size_estimated=head_box is None,
+        head_size=head_sizes.from_box(head_box) if head_box else estimated,
+        head_size_estimated=estimated > 0,
         person_id=number,
         activity=activity,
     )

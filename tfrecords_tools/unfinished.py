@@ -10,6 +10,7 @@ In the last moment `records` gets its `dataset.json` and becomes OUT.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -73,10 +74,15 @@ class Unfinished:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         finished = sum(bool((self.facts(file) or {}).get("sha256")) for file in self._files)
-        self._lock.release()
         if error is None or not finished:
+            # the lock last, and held: what another process begins here once it has the lock is not ours to delete
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for path in self._base.glob("*.json"):
+                    path.unlink()
             shutil.rmtree(self._base, ignore_errors=True)
-        else:
+        self._lock.release()
+        if error is not None and finished:
             kept = f"{finished} of {len(self._files)} record files are kept in {self._base}"
             print(f"{kept}; the same command goes on from there", file=sys.stderr)
 

@@ -28,6 +28,7 @@ from keras_mspose.image_files import FORMATS
 PAGE = Path(__file__).parent / "page"
 SHARED = Path(__file__).parents[1] / "page" / "drawing.js"  # the exported page draws the same
 PICTURE = 1280  # longer side of the photograph that goes back to the page, pixels
+SECONDS = 30.0  # that a client may take to send its photograph
 WAITING = 4  # photographs at a time; the page itself sends one after the other
 STATUS = {NotAnImage: 415, TooManyPixels: 413, Damaged: 422}
 HEADERS = {
@@ -103,7 +104,9 @@ class App:
         self._at_work += 1
         try:
             try:
-                data = await request.read()
+                data = await asyncio.wait_for(request.read(), SECONDS)
+            except asyncio.TimeoutError:
+                return _error(408, f"the photograph did not arrive within {SECONDS:g} s")
             except (ClientPayloadError, ConnectionError) as error:
                 raise MsposeError("the photograph did not arrive whole") from error
             loop = asyncio.get_running_loop()

@@ -145,7 +145,7 @@ function taps(back, shift, length, whole, border) {
 }
 
 /** Halves go to the even neighbour, as NumPy has it. */
-function roundEven(value) {
+export function roundEven(value) {
   const rounded = Math.round(value);
   return Math.abs(value % 1) === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }

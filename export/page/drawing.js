@@ -13,7 +13,7 @@ export function sides(skeleton) {
 }
 
 /** Limbs and keypoints [x, y, score] in photograph pixels, of those that score above a threshold. */
-export function drawSkeleton(context, keypoints, skeleton, size, threshold = -Infinity) {
+export function drawSkeleton(context, keypoints, skeleton, size, threshold = 0) {
   const side = sides(skeleton);
   const at = Object.fromEntries(skeleton.keypoints.map((name, k) => [name, keypoints[k]]));
   const shown = (name) => at[name][2] > threshold;

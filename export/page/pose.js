@@ -1,6 +1,6 @@
 // From a photograph's pixels to keypoints in them: what keras_mspose/prediction.py does.
 
-import { cropTransform, cutOut } from "./crops.js";
+import { cropTransform, cutOut, roundEven } from "./crops.js";
 
 /** The whole photograph as a square box: centre x, centre y, side. */
 export function imageBox(width, height) {
@@ -16,7 +16,7 @@ export function narrowedBox(keypoints, first, { certain, smallest, margin }) {
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const side = margin * Math.max(right - left, bottom - top);
   const box = [(left + right) / 2, (top + bottom) / 2, Math.min(Math.max(side, smallest * first[2]), first[2])];
-  return box.map((value) => Math.round(4 * value) / 4);
+  return box.map((value) => roundEven(4 * value) / 4);
 }
 
 /**

@@ -19,6 +19,7 @@ import numpy as np
 
 from export.serving.refusal import Refused
 from keras_mspose.crops import NotAnImage, Photograph, TooManyPixels
+from keras_mspose.person_boxes import SMALLEST, TOO_SMALL
 
 PHOTOGRAPHS, BOXED, CROPS = SIGNATURES = ("serving_default", "serving_boxes", "crops")
 IMAGE, BOX, BOXES = "image_bytes", "box", "boxes"
@@ -53,6 +54,7 @@ def parse(body: bytes, crop_size: tuple[int, int], most: int) -> list[Instance] 
     """
     if not body:
         raise Refused(400, 'the body is empty; expected JSON with "instances"')
+    _check_brackets(body, crop_size, most)
     try:
         said = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -71,6 +73,15 @@ def parse(body: bytes, crop_size: tuple[int, int], most: int) -> list[Instance] 
     if signature == CROPS:
         return _crops(instances, crop_size)
     return [_instance(one, f"instances[{i}]", signature == BOXED) for i, one in enumerate(instances)]
+
+
+def _check_brackets(body: bytes, crop_size: tuple[int, int], most: int) -> None:
+    """A list or an object of a few bytes takes a hundred and more once it is read: no more of them are read than the
+    largest requests have, which are `most` crops, and `most` photographs with boxes."""
+    height, width = crop_size
+    lists, objects = 1 + most * (1 + height + height * width), 1 + 2 * most
+    if body.count(b"[") > lists or body.count(b"{") > objects:
+        raise Refused(413, f"more lists or objects than instances can have, at most {most} in a request")
 
 
 def _instance(said: Any, where: str, needs_box: bool) -> Instance:
@@ -118,6 +129,8 @@ def _box(said: Any, size: tuple[int, int], where: str) -> np.ndarray | None:
     x, y, side = (float(value) for value in box)
     if side <= 0:
         return None
+    if box[2] < SMALLEST:
+        raise Refused(422, f"{where}: the box [{x:g}, {y:g}, {side:g}]: {TOO_SMALL}")
     width, height = size
     if x + side / 2 <= -0.5 or y + side / 2 <= -0.5 or x - side / 2 >= width - 0.5 or y - side / 2 >= height - 0.5:
         raise Refused(422, f"{where}: the box [{x:g}, {y:g}, {side:g}] lies outside the image of {width} x {height}")

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import io
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from export.app import server
 from export.app.server import App, serve
 from keras_mspose import cli
 from keras_mspose.errors import MsposeError
@@ -76,6 +78,15 @@ def test_bad_files_and_boxes_are_said(address: tuple[str, int], photograph: Path
     ):
         found, answer = asked(address, body, query)
         assert found == status and said in answer["error"], (said, answer)
+
+
+def test_a_slow_client_does_not_keep_its_place(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SECONDS", 0.2)
+    with socket.create_connection(address, timeout=SECONDS) as client:
+        client.sendall(b"POST /look HTTP/1.1\r\nHost: app\r\nContent-Length: 1000\r\n\r\nslow")
+        said = client.recv(4096)
+    assert b" 408 " in said.splitlines()[0] and b"did not arrive within 0.2 s" in said
+    assert asked(address, b"hello")[0] == 415
 
 
 def test_what_cannot_be_served_is_said_before_anything_is_listened_to(tmp_path: Path) -> None:

@@ -385,12 +385,18 @@ def test_what_is_no_run_or_no_format_is_refused(tmp_path: Path, capsys: pytest.C
     for wrong, match in (
         ({"formats": ["coreml"]}, "expected one or more of savedmodel, tflite, onnx"),
         ({"precisions": ["int4"]}, "expected one or more of float32, float16, dynamic, int8"),
+        ({"precisions": ["dynamic"]}, "onnx in dynamic: there is no such file; ONNX is float32, float16, int8"),
         ({"name": "a/b"}, "expected letters, digits"),
         ({"looks": 0}, "expected 1 or more"),
     ):
         with pytest.raises(MsposeError, match=match):
             export_run(tmp_path, tmp_path / "out", **{"formats": ["onnx"], **wrong})
     assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_come_in_a_precision_is_known() -> None:
+    assert artefacts.missing(FORMATS, PRECISIONS) == ["dynamic"]
+    assert not artefacts.missing(["tflite"], PRECISIONS)
 
 
 def test_a_network_is_called_by_its_run_or_its_file(tmp_path: Path) -> None:

@@ -127,10 +127,11 @@ def huge_png() -> bytes:
         (photograph(kind="PNG")[:400], BOX, r"image_bytes\[1\]: damaged, or cut short"),
         (huge_png(), BOX, r"image_bytes\[1\]: declares 10000 x 10000 pixels, more than 80 megapixels"),
         (photograph(), (900.0, 40.0, 60.0), r"boxes\[1\]: lies outside of the photograph, 200 x 150 pixels"),
+        (photograph(), (90.0, 40.0, 1e-18), r"boxes\[1\]: its side is under a hundredth of a pixel"),
         (photograph(), (np.nan, 40.0, 60.0), r"boxes\[1\]: expected centre x"),
         (photograph(), (40.0, 40.0, np.inf), r"boxes\[1\]: expected centre x"),
     ],
-    ids=["empty", "text", "cut", "header", "cut png", "huge", "outside", "nan", "infinite"],
+    ids=["empty", "text", "cut", "header", "cut png", "huge", "outside", "small", "nan", "infinite"],
 )
 def test_a_bad_one_is_named_and_the_next_request_is_answered(bad: bytes, box: tuple, said: str, loaded: object) -> None:
     good = photograph(seed=5)

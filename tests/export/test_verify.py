@@ -1,5 +1,6 @@
 """`mspose verify`: what is measured of a file, and when it is past its limit."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
-from export import verification
+from export import crops_of_records, exif, verification
 from export.index import read_index
 from export.run import export_run
+from export.verify_run import verify_export, without_exif
 from keras_mspose import cli, saved_model
 from keras_mspose import heatmaps as codec
 from keras_mspose.config import DataConfig, ModelConfig, RunConfig
 from keras_mspose.errors import MsposeError
-from keras_mspose.skeleton import MPII16
+from keras_mspose.model import build_model
+from keras_mspose.skeleton import LSP14, MPII16
 from tfrecords_tools import synthetic
 
 
@@ -154,8 +159,6 @@ def test_a_file_past_its_limit_ends_with_1(
 
 @pytest.mark.slow
 def test_what_cannot_be_verified_is_refused(export: Path, records: Path, tmp_path: Path) -> None:
-    from export.verify_run import verify_export
-
     for folder, how, match in (
         (export, {"only": ["coreml"]}, "no file to measure; there are savedmodel/tiny/1"),
         (export, {"persons": 0}, "expected 1 or more persons"),
@@ -182,3 +185,36 @@ def test_a_damaged_index_is_refused_in_a_line(tmp_path: Path, capsys: pytest.Cap
             read_index(tmp_path)
         assert cli.main(["verify", str(tmp_path), "--data", str(tmp_path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_photographs_are_asked_about_as_they_are_stored() -> None:
+    """The boxes of records are in the pixels as stored, whatever EXIF says of how to turn them."""
+    tags, written = Image.Exif(), io.BytesIO()
+    tags[0x010F], tags[0x0112] = "a phone", 6
+    picture = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    Image.fromarray(picture).save(written, "JPEG", exif=tags)
+    plain = without_exif(written.getvalue())
+    assert int(exif.orientation(tf.constant(written.getvalue()))) == 6
+    assert int(exif.orientation(tf.constant(plain))) == 1
+    before, after = (tf.io.decode_jpeg(data) for data in (written.getvalue(), plain))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_records_are_matched_to_the_runs_skeleton(records: Path, tmp_path: Path) -> None:
+    """As in training, by the recipe's `data.skeleton` and `data.rename`."""
+    config = ModelConfig(1, 8, (64, 64), depth=2, scales=(1, 2))
+
+    def facts(**data) -> saved_model.Facts:
+        return saved_model.Facts(LSP14, "pckh", RunConfig(model=config, data=DataConfig(box="record", **data)))
+
+    with pytest.raises(MsposeError, match="they must agree"):
+        crops_of_records.read(records, facts())
+    matched = facts(skeleton="lsp14", rename={"upper_neck": "neck"})
+    compared, calibration = crops_of_records.read(records, matched)
+    assert compared.shape == (5, 64, 64, 3) and calibration.shape == (16, 64, 64, 3)
+    saved_model.save(build_model(config, len(LSP14)), tmp_path / "network.keras", matched)
+    (tmp_path / "a.onnx").touch()
+    index = {"formats": {"onnx": {"a": {"path": "a.onnx"}}}, "name": "a", "input_size": [64, 64], "stride": 4}
+    (tmp_path / "export.json").write_text(json.dumps({**index, "sigma": 1, "skeleton": LSP14.to_dict()}))
+    with pytest.raises(MsposeError, match="'holiday'"):  # and nothing about the skeleton
+        verify_export(tmp_path, records, split="holiday")

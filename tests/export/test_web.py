@@ -191,6 +191,29 @@ def test_what_is_no_photograph_is_said_and_the_webcam_runs(browser: Any, tmp_pat
     browser.find_element("id", "webcam").click()
 
 
+def test_the_page_rounds_and_draws_as_python_does(tmp_path: Path) -> None:
+    needed("node")
+    for name in ("crops.js", "pose.js", "drawing.js"):
+        (tmp_path / name).write_text((web.PAGE / name).read_text())
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "run.js").write_text(
+        'import { narrowedBox } from "./pose.js";\n'
+        'import { drawSkeleton } from "./drawing.js";\n'
+        "const look = { certain: 0.15, smallest: 0.35, margin: 1.25 };\n"
+        "const box = narrowedBox([[10.125, 20.375, 1]], [50, 50, 100], look);\n"
+        "const arcs = [];\n"
+        "const context = { arc: (x) => arcs.push(x), beginPath() {}, fill() {} };\n"
+        'const skeleton = { keypoints: ["a", "b", "c"], flip_pairs: [], limbs: [] };\n'
+        "drawSkeleton(context, [[1, 1, 0], [2, 2, 0.1], [3, 3, -0.1]], skeleton, 100);\n"
+        "console.log(JSON.stringify({ box, arcs }));\n"
+    )
+    done = subprocess.run(["node", tmp_path / "run.js"], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    expected = geometry.narrowed_box(np.float32([[10.125, 20.375, 1]]), np.float32([50, 50, 100]))
+    assert found["box"] == expected.tolist() == [10, 20.5, 35]
+    assert found["arcs"] == [2.5] * 3
+
+
 @pytest.fixture
 def cut_by_javascript(tmp_path: Path) -> Callable[..., list[np.ndarray]]:
     """Runs the page's crops.js in Node on (RGB pixels, box, size)."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,22 @@ def test_a_folder_of_something_else_is_left_alone(grid: Ablation, dots, tmp_path
     with pytest.raises(MsposeError, match="not an ablation"):
         ablate_run.ablate(grid, dots.records, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_other_data_a_second_process_and_a_broken_index_are_refused(grid: Ablation, dots, tmp_path: Path) -> None:
+    data, out = dots.records, tmp_path / "out"
+    with ablate_run._claim(out, grid, data, True), pytest.raises(MsposeError, match="another process works there"):
+        ablate_run.ablate(grid, data, out)
+    fewer = replace(data, splits={**data.splits, "val": {**data.splits["val"], "persons": 3}})
+    with pytest.raises(MsposeError, match=r"on other data: .* has 3 persons in split 'val', it had 7; give the --data"):
+        ablate_run.ablate(grid, fewer, out)
+    with ablate_run._claim(out, grid, replace(data, folder=tmp_path, source="elsewhere"), True):
+        pass
+    (out / "ablation.json").write_text("{")
+    with pytest.raises(MsposeError, match=r"ablation\.json: cannot be read"):
+        ablate_run.ablate(grid, data, out)
+    with pytest.raises(MsposeError, match="no folder to work in"):
+        ablate_run.ablate(grid, data, out / "ablation.json")
 
 
 @pytest.mark.slow

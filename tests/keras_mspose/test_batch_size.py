@@ -1,7 +1,10 @@
 """`--batch auto`: the line through two measurements, the limits about it, and one real measurement."""
 
 import json
+import multiprocessing
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -95,6 +98,43 @@ def test_a_run_keeps_its_batch(dots, tmp_path: Path) -> None:
     assert earlier(tmp_path) is None
     write_json(tmp_path / "config.json", _facts(dots.records, batch_size=24).to_dict())
     assert earlier(tmp_path) == 24
+
+
+def test_a_broken_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(MsposeError, match=r"config\.json: cannot be read"):
+        earlier(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("child", "said"),
+    [
+        (lambda *_: os.kill(os.getpid(), signal.SIGKILL), "a batch of 4 did not fit"),
+        (lambda answer, *_: answer.send(None), "a batch of 4 did not fit"),
+        (lambda answer, *_: answer.send("big.keras: no such file"), r"cannot measure a step \(big\.keras: no such"),
+        (lambda *_: os._exit(3), "its process ended with 3"),
+    ],
+)
+def test_only_memory_is_called_memory(child, said: str, dots, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _kind: fork)
+    monkeypatch.setattr(batch_size, "_measure", child)
+    with pytest.raises(MsposeError, match=said):
+        batch_size._measured(_facts(dots.records), 4, None)
+
+
+def test_the_reason_of_a_failure_is_handed_over(dots, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    batch_size._measure(theirs, _facts(dots.records, teacher="nowhere/large.keras"), 4, None)
+    assert "nowhere/large.keras: no such file" in ours.recv()
+    for error, told in ((MemoryError(), None), (RuntimeError("no\n device"), "RuntimeError: no device")):
+
+        def fails(*_: object, error: Exception = error) -> Measured:
+            raise error
+
+        monkeypatch.setattr(batch_size, "_stepped", fails)
+        batch_size._measure(theirs, _facts(dots.records), 4, None)
+        assert ours.recv() == told
 
 
 @pytest.mark.slow

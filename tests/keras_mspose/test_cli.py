@@ -26,6 +26,9 @@ def test_help_does_not_load_tensorflow() -> None:
         (["train", "lsp_small", "--data", "{tmp}", "--out", "{tmp}/out"], "not a record folder"),
         (["train", "none", "--data", "{tmp}", "--out", "{tmp}/out"], "no recipe 'none'"),
         (["convert", "lsp", "{tmp}/none", "--out", "{tmp}/out"], "no such folder; give the one that holds"),
+        (["convert", "lsp", "{tmp}", "--out", "{tmp}/out", "--crop-margin", "1.5"], "--crop-margin: is of --crop"),
+        (["evaluate", "lsp14-small", "--data", "{tmp}", "--overwrite"], "--overwrite: is of an earlier --report"),
+        (["export", "lsp14-small"], "lsp14-small: a released network lies in the package; give --out"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -35,6 +38,43 @@ def test_bad_input_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert said in printed and printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "evaluate run --data data --persons 0",
+        "evaluate run --data data --batch 0",
+        "submit run --data data --out p.mat --batch -1",
+        "compare a b --seed -1",
+        "inspect data --persons -1",
+        "inspect data --persons many",
+        "convert lsp LSP --out out --workers -1",
+        "app --max-body 0",
+        "serve export --max-body 0",
+        "serve export --threads -1",
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_argparse(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments.split())
+    *_, option, value = arguments.split()
+    assert ended.value.code == 2
+    assert f"error: argument {option}: '{value}': expected a whole number from" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    code = (
+        "import sys; from keras_mspose import cli, cli_measure\n"
+        "cli_measure._compare = lambda options: [print('x' * 99) for _ in range(99999)] and None\n"
+        "sys.exit(cli.main(['compare', 'a', 'b']))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "x" * 99 + "\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def test_every_data_set_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from keras_mspose.cli import main
 from keras_mspose.comparison import compare, compare_seeds, interval_of_seeds
+from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
 from keras_mspose.prediction_file import FORMAT
 from keras_mspose.skeleton import LSP14, Skeleton
@@ -137,3 +138,9 @@ def test_an_effect_over_pairs_is_the_mean_of_theirs_and_surer() -> None:
     alone = [compare_seeds(a, b, TWO, 0.5) for a, b in zip(plain, switched, strict=True)]
     assert together.by_seed == pytest.approx(np.mean([one.by_seed for one in alone], axis=0), abs=1e-4)
     assert together.high - together.low < min(one.high - one.low for one in alone)
+
+
+def test_an_empty_file_of_distances_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(MsposeError, match=r"a\.npz: not a file of distances"):
+        read_distances(tmp_path / "a.npz")

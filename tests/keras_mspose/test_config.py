@@ -115,6 +115,12 @@ def test_set_changes_values() -> None:
     assert config.data.augment.rotation == load_recipe("lsp_small").data.augment.rotation
 
 
+@pytest.mark.parametrize("text", ["5e-4", "5E-04", "0.5e-3", ".5e-3", "5.e-4", "0.0005", json.dumps(0.0005)])
+def test_every_form_of_a_number_is_a_number(text: str) -> None:
+    assert load_recipe("lsp_small", [f"training.learning_rate={text}"]).training.learning_rate == 5e-4
+    assert load_recipe("lsp_small", [f"training.learning_rate={json.dumps(5e-05)}"]).training.learning_rate == 5e-05
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

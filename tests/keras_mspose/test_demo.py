@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_mspose import cli, gallery
+from keras_mspose import cli, demo, gallery, run_log, training
 from keras_mspose.demo_folder import DemoFolder
 from keras_mspose.errors import MsposeError
 from keras_mspose.evaluation import Evaluation
@@ -83,6 +83,22 @@ def test_a_stopped_demo_goes_on_and_its_page_needs_nothing_else(folder: DemoFold
     third = DemoFolder.claim(folder.path, **SMALL)
     run_demo(third, render=stopped, export=stopped)  # the export that is there is kept as well
     third.release()
+
+
+def test_a_full_log_alone_does_not_say_that_training_is_done(
+    folder: DemoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the last epoch, after its row and before its network and its checkpoint."""
+    trained = []
+    monkeypatch.setattr(training, "train", lambda *_: trained.append("again"))
+    folder.run.mkdir()
+    run_log.write_rows(folder.run, [{"epoch": 0}])
+    demo._train(folder, None)
+    assert trained == ["again"] and "taken up again" in folder.figures["stages"]["train"]["note"]
+    first = dict(folder.figures["stages"]["train"])
+    monkeypatch.setattr(demo, "_newest", lambda _: "ckpt-4")  # the same before and after: nothing was left to do
+    demo._train(folder, None)
+    assert folder.figures["stages"]["train"] == first
 
 
 def test_a_folder_of_something_else_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

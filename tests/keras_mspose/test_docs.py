@@ -138,6 +138,7 @@ def test_a_newcomer_gets_through(dots, tmp_path: Path, monkeypatch: pytest.Monke
     saved_model.save(
         build_model(config.model, 14), Path("runs/lsp/best.keras"), saved_model.Facts(LSP14, "pck", config)
     )
+    shutil.copytree("runs/lsp", "runs/half")
     assert cli.main(["evaluate", "runs/lsp", "--data", "data/lsp", "--box", "joints", "--predictions", "a.json"]) == 0
     shutil.copyfile("a.json", "b.json")
     done = set()

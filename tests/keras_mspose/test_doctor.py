@@ -16,6 +16,7 @@ from keras_mspose import doctor, doctor_labels, layers, saved_model
 from keras_mspose.cli import main
 from keras_mspose.config import from_dict
 from keras_mspose.doctor_run import findings
+from keras_mspose.errors import MsposeError
 from keras_mspose.model import build_model
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import LSP14, MPII16, Skeleton
@@ -199,6 +200,17 @@ def test_an_untrained_network_says_nothing_and_is_told_so(people, tmp_path: Path
     saved_model.save(model, tmp_path / "fresh.keras", saved_model.Facts(people[0].skeleton, "pckh", config))
     found = {one.check: one for one in findings(config, people[0], run=tmp_path / "fresh.keras", timed=False)[1]}
     assert not found["heads"].good and "stack1_gt1" in found["heads"].said
+
+
+def test_data_is_matched_to_the_recipe_and_compared_with_the_run(dots, tmp_path: Path) -> None:
+    data = {"box": "image", "rename": {"neck": "upper_neck"}}
+    seen, _ = findings(from_dict({**RECIPE, "data": {**data, "skeleton": "mpii16"}}, "t"), dots.records, timed=False)
+    assert seen.skeleton == MPII16 and seen.targets.shape[1] == 16
+    assert not seen.targets[:, MPII16.index("pelvis"), 2].any()
+    config = from_dict({**RECIPE, "data": data}, "t")
+    saved_model.save(build_model(config.model, 16), tmp_path / "m.keras", saved_model.Facts(MPII16, "pckh", config))
+    with pytest.raises(MsposeError, match=r"its skeleton is lsp14, the network's mpii16; they must agree"):
+        findings(config, dots.records, run=tmp_path / "m.keras", timed=False)
 
 
 def test_pairs_without_sides_in_their_names_are_told_by_their_height() -> None:

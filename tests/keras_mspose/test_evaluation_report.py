@@ -13,7 +13,9 @@ from keras_mspose import cli, evaluation, gallery, plots, saved_model
 from keras_mspose.config import RunConfig, from_dict
 from keras_mspose.metrics import accuracy, normalised_distances
 from keras_mspose.model import build_model
+from keras_mspose.records import Person
 from keras_mspose.skeleton import LSP14
+from tfrecords_tools import writer
 
 CONFIG: RunConfig = from_dict(
     {
@@ -87,6 +89,21 @@ def test_every_choice_stands_beside_its_gain(reported, capsys) -> None:
     assert len(set(ways)) == 12 and ways[0] == ("argmax", False, 1) and ways[-1] == ("parabola", True, 3)
     assert figures["choices"][-1]["joints"] == figures["joints"]  # the last is how all of it was measured
     assert figures["scales"] == [0.9, 1, 1.1] and set(figures["heads"]) == {"stack1_gt1", "stack1_gt2", "regression"}
+
+
+def test_a_report_into_the_folder_at_hand_where_nobody_counts(run, dots, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "report").mkdir()
+    monkeypatch.chdir(tmp_path / "report")
+    one = dots.persons["val0.jpg"]
+    keypoints = one.keypoints.copy()
+    keypoints[LSP14.index("left_shoulder"), 2] = 0  # no torso
+    facts = {"name": "few", "skeleton": LSP14, "metric": "pck", "source": "drawn", "options": {}}
+    writer.write(iter([("val", Person("a.jpg", keypoints, one.image))]), tmp_path / "data", **facts)
+    command = ["evaluate", str(run), "--data", str(tmp_path / "data"), "--box", "joints", "--choices", "--report", "."]
+    assert cli.main(command) == 0
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<td>–</td><td>–</td></tr>") >= 6  # mean and gain of every choice
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "report"]
 
 
 def test_an_earlier_report_is_replaced_only_when_told_to(reported, tmp_path: Path, capsys) -> None:

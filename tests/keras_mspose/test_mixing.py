@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mspose import cli, mixing, pipeline, run_log, saved_model
+from keras_mspose import ablation_jobs, cli, evaluation_run, mixing, pipeline, run_log, saved_model, training
 from keras_mspose.config import DataConfig, RunConfig, from_dict
+from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
+from keras_mspose.model import build_model
 from keras_mspose.records import Person, RecordSet
 from keras_mspose.skeleton import FLIC11, LSP14, MPII16, Skeleton
 from tfrecords_tools import writer
@@ -172,6 +174,36 @@ def test_too_few_persons_are_counted_over_all_sets(sets: dict) -> None:
     with pytest.raises(MsposeError, match="flic: 7 persons are too few to share among 4 workers"):
         both = mixing.mix([sets["mpii"], sets["flic"]], DataConfig())
         pipeline.training_batches(both, _config(), ["a"], worker=(0, 4))
+
+
+@pytest.fixture
+def lsp_run(tmp_path: Path) -> Path:
+    """As training on MPII leaves it where the recipe says `data.skeleton: lsp14`, and something of other data sets."""
+    said = {"skeleton": "lsp14", "rename": {"upper_neck": "neck", "belly": "left_hip"}, "weights": [1.0, 2.0]}
+    facts = saved_model.Facts(LSP14, "pckh", _config(said))
+    (tmp_path / "run").mkdir()
+    for name in (saved_model.BEST, saved_model.LAST):
+        saved_model.save(build_model(facts.config.model, 14), tmp_path / "run" / name, facts)
+    return tmp_path / "run"
+
+
+def test_a_run_of_another_skeleton_than_its_data_is_measured(
+    sets: dict, lsp_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = evaluation_run.evaluate_run(lsp_run, sets["mpii"].folder)
+    assert found.truth.shape == (7, 14, 3) and (found.truth[..., 2] > 0).all()
+    assert list(found.accuracy.joints) == list(LSP14.keypoints)
+
+    monkeypatch.setattr(training, "train", lambda *_, **__: None)
+    measured = lsp_run / "measured.npz"
+    config = saved_model.facts(lsp_run).config
+    ablation_jobs.train_and_measure(ablation_jobs.Run(config, sets["mpii"].folder, lsp_run, measured, False), None)
+    distances, _, skeleton = read_distances(measured)
+    assert distances.shape == (7, 14) and skeleton == LSP14
+
+
+def test_a_recipe_without_a_skeleton_leaves_data_as_it_is(sets: dict) -> None:
+    assert mixing.alone(sets["lsp"], DataConfig(rename={"neck": "upper_neck"}, weights=(1.0, 2.0))) is sets["lsp"]
 
 
 @pytest.mark.slow

@@ -118,6 +118,15 @@ def test_a_detector_says_where(estimator: PoseEstimator, spot: Callable, monkeyp
         detectors.find("hog")
 
 
+@pytest.mark.parametrize("answer", [None, [[1, 2, 3, 4, 0.9]] * 4, [[1, 2], [3]], "none"])
+def test_a_detector_that_answers_no_rectangles_is_named(answer: object) -> None:
+    def finder(_: np.ndarray) -> object:
+        return answer
+
+    with pytest.raises(MsposeError, match=r"the detector .*finder answered .*; expected rectangles \(N, 4\)"):
+        PoseEstimator(None).predict(np.zeros((9, 9, 3), np.uint8), detector=finder)
+
+
 @pytest.mark.skipif(not hasattr(cv2, "HOGDescriptor"), reason="this OpenCV has no HOG: 4, or 5 with contrib, has it")
 def test_hog_answers_rectangles() -> None:
     found = detectors.find("hog")(np.random.default_rng(0).integers(0, 255, (300, 900, 3), np.uint8))
@@ -135,6 +144,9 @@ def test_squares_are_those_of_training() -> None:
         ([1, 2, float("nan")], "expected pixels"),
         ([500, 20, 30, 30], "outside of the photograph, 100 x 100"),
         (["a"], "expected numbers"),
+        ([50, 50, 10**400], "expected numbers"),
+        ([50, 50, 1e-18], "its side is under a hundredth of a pixel"),
+        ([50, 50, 1e-18, 1e-3], "its side is under a hundredth of a pixel"),
     ):
         with pytest.raises(MsposeError, match=said):
             squares(boxes, (100, 100))
@@ -145,6 +157,10 @@ def test_box_files(tmp_path: Path) -> None:
     images = [{"id": 7, "file_name": "a/x.jpg"}, {"id": 8, "file_name": "y.jpg"}]
     entries = [{"image_id": 7, "bbox": box, "category_id": c, "iscrowd": i} for c, i in ((3, 0), (1, 0), (3, 1))]
     annotations = {"images": images, "annotations": entries, "categories": [{"id": 3, "name": "person"}]}
+    alike = {
+        "images": [{"id": 1, "file_name": "a/1.jpg"}, {"id": 2, "file_name": "b/1.jpg"}],
+        "annotations": [{"image_id": 1, "bbox": box}, {"image_id": 2, "bbox": other}],
+    }
     results = [
         {"image_id": 139, "bbox": box, "category_id": 1, "score": 0.9},
         {"image_id": 139, "bbox": other, "category_id": 1, "score": 0.1},
@@ -153,13 +169,19 @@ def test_box_files(tmp_path: Path) -> None:
     for said, found in (
         ({"x.jpg": [box, other]}, {"here/x.jpg": [box, other], "y.jpg": None}),
         (annotations, {"x.jpg": [box], "y.jpg": [], "z.jpg": None}),
+        (alike, {"photos/a/1.jpg": [box], "b/1.jpg": [other], "2.jpg": None}),
         (results, {"000000000139.jpg": [box], "x.jpg": None, "1.jpg": None}),
     ):
         file.write_text(json.dumps(said))
         for name, boxes in found.items():
             assert BoxFile(file).of(Path(name)) == boxes, (said, name)
+    file.write_text(json.dumps(alike))
+    with pytest.raises(MsposeError, match=r"boxes\.json: c/1\.jpg may be its a/1\.jpg or b/1\.jpg"):
+        BoxFile(file).of(Path("c/1.jpg"))
     for text in (
         "[",
+        "[" * 100_000,
+        '[{"bbox": [1, 2, 3, 4], "image_id": 1e999}]',
         "7",
         '{"x.jpg": [[1, 2, 3]]}',
         '{"x.jpg": 4}',

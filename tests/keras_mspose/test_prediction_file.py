@@ -67,6 +67,22 @@ def test_own_predictions_of_pckh_go_by_protocols(tmp_path: Path, found: Evaluati
     assert set(score_file(tmp_path / "p.json", all_protocols=True)["protocols"]) == {"mpii", "bearpaw", "hrnet"}
 
 
+def test_occluded_keypoints_go_by_the_tables_threshold_and_rules(tmp_path: Path, found: Evaluation, capsys) -> None:
+    truth = np.concatenate([np.zeros((PERSONS, 16, 2)), np.ones((PERSONS, 16, 1))], axis=-1)
+    quarter = truth + np.array([5, 0, 0])
+    found = replace(found, truth=truth, predicted=quarter, reference=np.full(PERSONS, 20.0))
+    write_predictions(tmp_path / "p.json", found, RecordSet(tmp_path, "mpii", MPII16, "pckh", {}))
+    for how, right in (
+        ({}, 100),
+        ({"threshold": 0.2}, 0),
+        ({"threshold": 0.25}, 100),
+        ({"threshold": 0.25, "protocol": "bearpaw"}, 0),
+    ):
+        report = score_file(tmp_path / "p.json", **how)
+        assert (report["mean"], report["occlusion"]["occluded"]["weighted_mean"]) == (right, right)
+        assert f"by visibility, PCKh@{report['threshold']:g}" in capsys.readouterr().out
+
+
 def test_pck_over_other_keypoints(tmp_path: Path, records: RecordSet, found: Evaluation) -> None:
     write_predictions(tmp_path / "p.json", found, records)
     pair = ("left_hip", "right_hip")
@@ -103,6 +119,7 @@ def test_persons_of_stored_crops_are_back_in_their_photograph(tmp_path: Path, re
         (lambda d: d["persons"][1]["keypoints"].pop(), "not the JSON of `mspose evaluate"),
         (lambda d: [p["truth"].pop() for p in d["persons"]], "not 14 x 3"),
         (lambda d: d.update(persons=3), "not the JSON"),
+        (lambda d: d.update(metric="oks"), "metric is 'oks', expected one of pckh, pck, pck_box"),
     ],
 )
 def test_files_of_another_form(change, message: str, tmp_path: Path, records, found) -> None:

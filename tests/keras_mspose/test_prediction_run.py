@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_mspose import cli
+from keras_mspose import cli, photograph_work
 from keras_mspose.errors import MsposeError
 from keras_mspose.pose_estimator import PoseEstimator
 from keras_mspose.prediction_inputs import listed
+from keras_mspose.prediction_journal import Journal
+from keras_mspose.prediction_run import _Run
 from keras_mspose.tracking import Tracker
+from keras_mspose.video_work import Following
 
 SIZE, PLACE = (320, 200), (200.4, 90.2)
 REASONS = {
@@ -139,7 +142,7 @@ def test_several_persons_and_every_output(network: Path, spot: Callable, tmp_pat
     assert cli.main([*command, "--out", str(out), "--pictures", "jpg"]) == 0
     found = poses_of(out)
     assert [(pose["image"], pose["person"], pose["found"]) for pose in found] == [
-        ("1.jpg", person, "box") for _ in range(2) for person in range(2)
+        (f"{folder}/1.jpg", person, "box") for folder in (photos, photos / "more") for person in range(2)
     ]
     for pose, place in zip(found, [(60, 60), (250, 140)] * 2, strict=True):
         assert np.abs(positions(pose) - place).max() < 1
@@ -147,10 +150,11 @@ def test_several_persons_and_every_output(network: Path, spot: Callable, tmp_pat
         *("1_2_pose.jpg", "1_3_pose.jpg", "1_pose.jpg", "coco_results.json", "keypoints.csv", "keypoints.json")
     ]
     coco = json.loads((out / "coco_results.json").read_text())
-    assert len(coco) == 4 and coco[0]["image_id"] == 1 and len(coco[0]["keypoints"]) == 42
+    assert [entry["image_id"] for entry in coco] == [pose["image"] for pose in found]
+    assert len(coco[0]["keypoints"]) == 42
     lines = (out / "keypoints.csv").read_text().splitlines()
     assert lines[0] == "image,frame,person,keypoint,x,y,score" and len(lines) == 1 + 4 * 14
-    assert lines[1].startswith("1.jpg,,0,right_ankle,")
+    assert lines[1].startswith(f"{photos}/1.jpg,,0,right_ankle,")
     (tmp_path / "boxes.json").write_text('{"other.jpg": []}')
     assert cli.main([*command, "--out", str(tmp_path / "none")]) == 2
     assert cli.main(["predict", str(network), str(photos), "--box", "1,2", "--out", str(tmp_path / "none")]) == 2
@@ -168,6 +172,45 @@ def test_what_inputs_are_called(tmp_path: Path) -> None:
     for given in (tmp_path / "none.jpg", tmp_path / "*.webp", tmp_path / "out"):
         with pytest.raises(MsposeError, match=r"no such file|matches no photograph|is --out as well"):
             listed([given], tmp_path / "out")
+
+
+def test_names_that_differ_by_case_alone_or_not_at_all(tmp_path: Path) -> None:
+    for name in ("A.jpg", "a.png", "b/a.png", "b/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = listed([tmp_path / "A.jpg", tmp_path / "a.png", tmp_path / "b"], tmp_path / "out")
+    assert [one.name for one in found] == ["A", "a_2", "a_3", "c"]
+    assert [one.image for one in found] == ["A.jpg", f"{tmp_path}/a.png", f"{tmp_path}/b/a.png", "c.png"]
+
+
+def test_a_photograph_may_vanish_once_it_is_done(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (one,) = listed([tmp_path / "a.jpg"], tmp_path / "out")
+    journal = Journal(tmp_path / "out", {})
+    journal.add(one, [{"image": "a.jpg"}])
+    journal.end(one)
+    (tmp_path / "a.jpg").unlink()
+    assert journal.has(one) and journal.reason(one) is None and list(journal.poses(one)) == [{"image": "a.jpg"}]
+    journal.close()
+
+
+def test_what_opencv_cannot_do_is_said_of_its_file(tmp_path: Path) -> None:
+    with pytest.raises(MsposeError, match=r"a\.jpg: 65501 x 1 pixels .* --pictures png or none"):
+        photograph_work.write(tmp_path / "a.jpg", np.zeros((1, 65501, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "b.jpg").touch()
+    (one,) = listed([tmp_path / "b.jpg"], tmp_path / "out")
+    journal = Journal(tmp_path / "out", {})
+
+    def parts() -> list:
+        return [cv2.resize(np.zeros((2, 2, 3), np.uint8), (0, 0))]
+
+    run = [_Run(None, journal, tmp_path, photograph_work.Choices(), Following(), strict) for strict in (False, True)]
+    run[0]._keep(one, parts)
+    assert journal.reason(one).startswith(f"{tmp_path}/b.jpg: OpenCV failed (")
+    with pytest.raises(MsposeError, match=r"b\.jpg: OpenCV failed"):
+        run[1]._keep(one, parts)
+    journal.close()
 
 
 def video(path: Path, frames: list[np.ndarray]) -> None:

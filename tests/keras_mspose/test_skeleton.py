@@ -92,6 +92,11 @@ def test_halves_that_are_none_are_refused(upper: tuple, said: str) -> None:
         Skeleton("own", ("a", "b", "c"), flip_pairs=(("a", "b"),), upper_body=upper)
 
 
+def test_a_skeleton_that_scores_nothing_is_refused() -> None:
+    with pytest.raises(MsposeError, match="skeleton own: unscored has every keypoint"):
+        Skeleton("own", ("a", "b"), unscored=("b", "a"))
+
+
 def test_a_file_of_an_earlier_version_has_the_halves_of_the_shipped_skeleton() -> None:
     old = {key: value for key, value in MPII16.to_dict().items() if key != "upper_body"}
     assert Skeleton.from_dict(old) == MPII16

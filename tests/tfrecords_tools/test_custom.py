@@ -88,7 +88,7 @@ def test_csv_by_hand(source, tmp_path, records_of):
 
 def test_json_lines_by_hand(source, tmp_path, records_of):
     lines = (
-        {"image": "a.jpg", "box_x": 10, "box_y": 20, "box_width": 8, "box_height": 16.0, "person_id": 2**40,
+        {"image": "a.jpg", "box_x": 10, "box_y": 20, "box_width": 8, "box_height": 16.0, "person_id": 2**62 + 1,
          "keypoints": {"tip": [3.5, 4.25, 1], "wrist": [5, 6]}},
         {"image": "b.jpg", "split": None, "activity": "", "keypoints": {"tip": None, "wrist": [1, 2, 2]}},
         {"image": "c.jpg", "keypoints": {"tip": [0, 0, 0], "wrist": [1, 2, 2]}},
@@ -97,7 +97,7 @@ def test_json_lines_by_hand(source, tmp_path, records_of):
     assert data.metric == "pck_box" and data.persons("train") == 3
     found = {r["image_name"]: r for r in records_of(tmp_path / "out", "train")}
     assert found[b"a.jpg"]["keypoints"].tolist() == [[5, 6, 2], [3.5, 4.25, 1]]
-    assert found[b"a.jpg"]["box"].tolist() == [13.5, 27.5, 20] and found[b"a.jpg"]["person_id"] == 2**40
+    assert found[b"a.jpg"]["box"].tolist() == [13.5, 27.5, 20] and found[b"a.jpg"]["person_id"] == 2**62 + 1
     assert found[b"b.jpg"]["keypoints"].tolist() == [[1, 2, 2], [0, 0, 0]]
     assert found[b"c.jpg"]["keypoints"].tolist() == [[1, 2, 2], [0, 0, 0]]
 
@@ -253,7 +253,7 @@ def test_persons_without_keypoints(source, tmp_path, records_of):
         ({"split": "../x"}, "line 2, split: '../x', expected a name of letters"),
         ({"person_id": "1.5"}, "line 2, person_id: '1.5' is not a whole number"),
         ({"person_id": -1}, "line 2, person_id: '-1' is not a whole number"),
-        ({"person_id": 2**63}, "is not a whole number"),
+        ({"person_id": 2**63}, "is not a whole number from 0 to 9223372036854775807"),
         ({"head_size": -1}, "line 2, head_size: -1, expected more than 0"),
         ({"box_x": 1, "box_y": 1, "box_width": 2}, "line 2, box_height: empty, and box_x is not; a box needs all four"),
         ({"box_x": 1, "box_y": 1, "box_width": 0, "box_height": 2}, "line 2, box_width: not above 0"),

@@ -1,5 +1,7 @@
 """Repeated photographs and persons, in and across splits."""
 
+import tracemalloc
+
 import numpy as np
 
 from tfrecords_tools import duplicates
@@ -31,3 +33,15 @@ def test_persons() -> None:
         250: (True, "the keypoints of a person on 7.jpg in train"),
     }
     assert not list(duplicates.persons(["train"], ["a"], np.zeros((1, 14, 3))))
+
+
+def test_a_thing_that_stands_still_does_not_fill_the_memory() -> None:
+    count = 2000
+    xy = 50 + np.random.default_rng(0).uniform(0, 0.9, (count, 4, 2))
+    keypoints = np.concatenate([xy, np.full((count, 4, 1), 2)], axis=2)
+    tracemalloc.start()
+    found = list(duplicates.persons(["train"] * count, ["a.jpg"] * count, keypoints))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [r.index for r in found] == list(range(1, count))
+    assert peak < 8 << 20  # all pairs are 2 million, each with 4 x 2 differences

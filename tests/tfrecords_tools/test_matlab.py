@@ -1,5 +1,6 @@
 """MATLAB files are read in a process of their own, which may break down."""
 
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from keras_mspose.errors import MsposeError
-from tfrecords_tools import matlab
+from tfrecords_tools import matlab, matlab_reader
 
 
 @pytest.fixture
@@ -63,3 +64,15 @@ def test_a_reader_that_takes_too_long(file: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(matlab, "SECONDS", 0.01)
     with pytest.raises(MsposeError, match=r"a\.mat: not read after 0\.01 seconds"):
         matlab.load(file, "joints")
+
+
+def test_a_system_without_limits_of_memory_reads_all_the_same(file: Path, monkeypatch, capfdbinary) -> None:
+    resource = pytest.importorskip("resource")
+
+    def refused(what: int, _: tuple[int, int]) -> None:
+        if what == resource.RLIMIT_AS:
+            raise ValueError("current limit exceeds maximum limit")  # as macOS does
+
+    monkeypatch.setattr(resource, "setrlimit", refused)
+    assert matlab_reader.main(str(file), "joints", "{}", str(1 << 30)) == 0
+    assert pickle.loads(capfdbinary.readouterr().out).shape == (2, 3)

@@ -67,7 +67,7 @@ def test_without_head_box_the_head_size_is_estimated(mpii_source):
     save(mpii_source, [("one.jpg", [rect(points), rect(points[:1], x=200.0)])], [1])
     (_, both), (_, one) = mpii_mat.read(mpii_source / mpii.MAT_NAME, mpii_source / "images")[0]
     assert both.head_box is None and both.head_size_estimated and both.head_size == 30  # 0.75 * 40
-    assert one.head_size == 0
+    assert one.head_size == 0 and not one.head_size_estimated
 
 
 def test_missing_photograph(mpii_source, tmp_path):

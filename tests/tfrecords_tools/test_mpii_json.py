@@ -40,7 +40,8 @@ def test_json_form_by_hand(mpii_source, tmp_path, records_of):
     assert record["keypoints"][7].tolist() == [0, 0, 0]
     assert record["box"].tolist() == [100, 65, 250]
     assert record["head_box"].tolist() == [0, 0, 0, 0] and record["head_size"] == 37.5  # 0.75 of 50
-    assert [r["person_id"] for r in records_of(tmp_path / "out", "val")] == [1]
+    (other,) = records_of(tmp_path / "out", "val")
+    assert other["person_id"] == 1 and record["head_size_estimated"] and not other["head_size_estimated"]
 
 
 def test_json_named_goes_before_the_mat(mpii_source, tmp_path):

@@ -1,5 +1,6 @@
 """Conversions that stop half way: what is finished stays, the same call goes on, and the bytes are the same."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.records import Person, RecordSet
@@ -85,6 +86,21 @@ def test_it_says_what_is_kept(tmp_path: Path, make, capsys) -> None:
     with pytest.raises(Stop):
         write(tmp_path / "other", make)
     assert not (tmp_path / "other.partial").exists()  # nothing finished, nothing kept
+
+
+def test_nobody_else_gets_the_lock_before_all_is_deleted(tmp_path: Path, make, monkeypatch) -> None:
+    base, delete, seen = tmp_path / "out.partial", shutil.rmtree, []
+
+    def watched(folder: Path, **how) -> None:
+        if base in (folder, *folder.parents):
+            with pytest.raises(Timeout), FileLock(base / "lock").acquire(timeout=0):
+                pass
+            seen.append({path.name for path in base.iterdir()})
+        delete(folder, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    write(tmp_path / "out", make)
+    assert seen[-1] == {"lock"} and not base.exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "unmarked", "half a mark"])

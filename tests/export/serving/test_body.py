@@ -57,6 +57,8 @@ def test_every_form_of_an_instance() -> None:
         ({"instances": [1], "input": 1}, 400, "unknown field 'input'"),
         ({"instances": [1], "signature_name": "regress"}, 400, "expected one of serving_default, serving_boxes, crops"),
         ({"instances": [1, 2, 3, 4]}, 413, "4 instances, at most 3"),
+        ({"instances": [[]] * 220}, 413, "more lists or objects than instances can have, at most 3"),
+        ({"instances": [{}] * 7}, 413, "more lists or objects than instances can have, at most 3"),
         ({"instances": [1]}, 400, r"instances\[0\]: expected"),
         ({"instances": [{"image_bytes": "x"}]}, 400, r"instances\[0\]: expected"),
         ({"instances": [{"b64": 7}]}, 400, "b64 must be a string"),
@@ -83,6 +85,24 @@ def test_what_is_no_box(box: object) -> None:
     with pytest.raises(Refused, match=r"instances\[0\]: a box must be three numbers") as refused:
         parse({"instances": [{"image_bytes": {"b64": picture()}, "boxes": box}]})
     assert refused.value.status == 400
+
+
+def test_the_largest_requests_have_few_enough_brackets() -> None:
+    crop = np.full((8, 8, 3), 255).tolist()
+    assert parse({"instances": [{"crops": crop}] * 3, "signature_name": "crops"}).shape == (3, 8, 8, 3)
+    boxed = {"image_bytes": {"b64": picture()}, "boxes": [30, 20, 50]}
+    assert len(parse({"instances": [boxed] * 3})) == 3
+
+
+@pytest.mark.parametrize(("side", "refused"), [(1e-18, True), (0.0099, True), (0.01, False), (-1e-18, False)])
+def test_a_box_has_a_hundredth_of_a_pixel(side: float, refused: bool) -> None:
+    said = {"instances": [{"image_bytes": {"b64": picture()}, "boxes": [30, 20, side]}]}
+    if not refused:
+        assert len(parse(said)) == 1
+        return
+    with pytest.raises(Refused, match=r"instances\[0\]: .*its side is under a hundredth of a pixel") as found:
+        parse(said)
+    assert found.value.status == 422
 
 
 @pytest.mark.parametrize(
