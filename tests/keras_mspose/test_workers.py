@@ -110,7 +110,7 @@ def test_two_processes_are_one(start: list[object], tmp_path: Path) -> None:
     _same_result(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_two_processes_train_the_preset_tiny_as_one_does(start: list[object], tmp_path: Path) -> None:
     """All scales and the regression. The more layers, the further Adam carries what rounding alone has made of
     gradients that are 0, hence the smaller rate; weights over 1 are compared to the largest beside them."""
