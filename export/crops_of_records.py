@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_mspose import mixing, pipeline
-from keras_mspose.errors import MsposeError
 from keras_mspose.records import RecordSet, damage_named
 from keras_mspose.saved_model import Facts
 
@@ -24,11 +23,7 @@ def read(folder: Path, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         MsposeError: no record folder, another skeleton than the run trained with, or a split is not there.
     """
-    data = mixing.alone(RecordSet.load(folder), facts.config.data)
-    if data.skeleton.keypoints != facts.skeleton.keypoints:
-        raise MsposeError(
-            f"{folder}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"
-        )
+    data = mixing.of_network(RecordSet.load(folder), facts)
     splits = facts.config.data
     return _first(data, splits.val_split, COMPARED, facts), _first(data, splits.train_split, CALIBRATION, facts)
 

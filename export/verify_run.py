@@ -105,11 +105,7 @@ def verify_export(
         raise MsposeError(f"persons {persons}, calls {calls}: expected 1 or more persons and 0 or more calls")
     data = RecordSet.load(data_path)
     model, facts = saved_model.load(Path(folder) / NETWORK)
-    data = mixing.alone(data, facts.config.data)
-    if data.skeleton.keypoints != facts.skeleton.keypoints:
-        raise MsposeError(
-            f"{data_path}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"
-        )
+    data = mixing.of_network(data, facts)
     split, box = split or facts.config.data.val_split, box or facts.config.data.box
     people = min(data.persons(split), persons or data.persons(split))
     asked = [one for entry in chosen for one in _load(entry, Path(folder), index)]

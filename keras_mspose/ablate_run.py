@@ -173,13 +173,7 @@ def _claim(out: Path, ablation: Ablation, data: RecordSet, flip: bool) -> Iterat
     cells = {cell.name: cell.config.to_dict() for cell in ablation.cells}
     mine = json.loads(json.dumps({"data": data.name, "flip": flip, "grid": ablation.grid, "cells": cells}))
     path = out / INDEX
-    try:
-        if out.exists() and not path.is_file() and any(file.name != run_folder.LOCK for file in out.iterdir()):
-            raise MsposeError(f"{out}: not empty and not an ablation (no {INDEX}); choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MsposeError(f"{out}: no folder to work in ({error.strerror}); choose another --out") from error
-    with run_folder.locked(out, "works"):
+    with run_folder.held(out, INDEX, "an ablation", "work"):
         theirs = run_folder.read(path)
         if theirs is None:
             write_json(path, {**mine, "datasets": [data.to_dict()]})

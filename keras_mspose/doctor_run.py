@@ -30,7 +30,6 @@ from keras_mspose import (
 )
 from keras_mspose.config import RunConfig
 from keras_mspose.doctor import Finding
-from keras_mspose.errors import MsposeError
 from keras_mspose.losses import HeatmapLoss
 from keras_mspose.model import build_model
 from keras_mspose.records import RecordSet, damage_named
@@ -111,12 +110,8 @@ def findings(
         MsposeError: a damaged record, fewer persons than a batch, another skeleton than the run's, or a `data.skeleton`
             that the data cannot be matched to.
     """
-    data = mixing.alone(data, config.data)
     model, read = saved_model.load(run) if run else (None, None)
-    if read and read.skeleton.keypoints != data.skeleton.keypoints:
-        raise MsposeError(
-            f"{data.folder}: its skeleton is {data.skeleton.name}, the network's {read.skeleton.name}; they must agree"
-        )
+    data = mixing.of_network(data, read) if read else mixing.alone(data, config.data)
     with damage_named(data, config.data.train_split):
         seen = _through_pipeline(config, data)
         labels = {split: _labels(data, split) for split in (config.data.train_split, config.data.val_split)}

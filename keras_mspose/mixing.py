@@ -21,6 +21,8 @@ from keras_mspose.skeleton import SKELETONS, Skeleton
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from keras_mspose.saved_model import Facts
+
 
 @dataclass(frozen=True)
 class Matched(RecordSet):
@@ -109,6 +111,20 @@ def alone(data: RecordSet, config: DataConfig) -> RecordSet:
         return data
     rename = {name: to for name, to in config.rename.items() if name in data.skeleton.keypoints}
     return mix([data], replace(config, rename=rename, weights=None))[0]
+
+
+def of_network(data: RecordSet, facts: Facts) -> RecordSet:
+    """One data set as a network's run saw it, see `alone`.
+
+    Raises:
+        MsposeError: its keypoints are not the network's, or as `mix`.
+    """
+    data = alone(data, facts.config.data)
+    if data.skeleton.keypoints != facts.skeleton.keypoints:
+        raise MsposeError(
+            f"{data.folder}: its skeleton is {data.skeleton.name}, the network's {facts.skeleton.name}; they must agree"
+        )
+    return data
 
 
 def quotas(sets: Sequence[RecordSet], split: str, weights: Sequence[float] | None, total: int) -> list[int]:

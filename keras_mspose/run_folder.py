@@ -33,13 +33,7 @@ def claim(out: Path, facts: Facts, sets: Sequence[RecordSet]) -> Iterator[None]:
             it or its `config.json` cannot be read or written.
     """
     path = out / CONFIG
-    try:
-        if out.exists() and not path.is_file() and any(file.name != LOCK for file in out.iterdir()):
-            raise MsposeError(f"{out}: not empty and not a run (no {CONFIG}); choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MsposeError(f"{out}: no folder to train in ({error.strerror}); choose another --out") from error
-    with locked(out, "trains"):
+    with held(out, CONFIG, "a run", "train"):
         names = [data.name for data in sets]
         mine = {
             **facts.to_dict(),
@@ -80,23 +74,31 @@ def read(path: Path) -> dict | None:
 
 
 @contextmanager
-def locked(folder: Path, doing: str) -> Iterator[None]:
-    """Hold a folder until the block ends or this process does, however it ends.
+def held(folder: Path, index: str, what: str, doing: str) -> Iterator[None]:
+    """Make a folder, or take one that is ours, and hold it until the block ends or this process does, however it ends.
 
     Args:
-        doing: what a process that holds it does there, such as "trains".
+        index: the file in it by which it is known as ours.
+        what: it is, such as "a run".
+        doing: what a process that holds it does there, such as "train".
 
     Raises:
-        MsposeError: another process holds it.
+        MsposeError: the folder holds something else or cannot be made, or another process holds it.
     """
+    try:
+        if folder.exists() and not (folder / index).is_file() and any(f.name != LOCK for f in folder.iterdir()):
+            raise MsposeError(f"{folder}: not empty and not {what} (no {index}); choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MsposeError(f"{folder}: no folder to {doing} in ({error.strerror}); choose another --out") from error
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise MsposeError(f"{folder}: another process {doing} there; wait for it, or choose another --out") from None
+        raise MsposeError(f"{folder}: another process {doing}s there; wait for it, or choose another --out") from None
     except (OSError, NotImplementedError) as error:
         # some network file systems know no locks; a folder that cannot be written says so at its first file
-        print(f"warning: {folder}: cannot be locked ({error}); see that no other process {doing} there")
+        print(f"warning: {folder}: cannot be locked ({error}); see that no other process {doing}s there")
     try:
         yield
     finally:

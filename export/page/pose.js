@@ -1,4 +1,4 @@
-// From a photograph's pixels to keypoints in them: what keras_mspose/prediction.py does.
+// From a photograph's pixels to keypoints in them: what keras_mspose/pose_estimator.py does.
 
 import { cropTransform, cutOut, roundEven } from "./crops.js";
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from mpii_files import EMPTY, structs
 from scipy.io import loadmat, savemat
 
 from keras_mspose import cli, saved_model
@@ -17,7 +18,6 @@ from keras_mspose.skeleton import MPII16
 from tfrecords_tools import mpii, mpii_submission
 from tfrecords_tools.cropping import Crop
 
-EMPTY = np.zeros((0, 0))
 CONFIG = from_dict(
     {
         "model": {"stacks": 1, "channels": 8, "input_size": [64, 64], "depth": 2, "scales": [1], "regression": False},
@@ -25,14 +25,6 @@ CONFIG = from_dict(
     },
     "submission",
 )
-
-
-def structs(*entries: dict) -> np.ndarray:
-    fields = list(dict.fromkeys(f for e in entries for f in e))
-    array = np.zeros((1, len(entries)), [(f, object) for f in fields])
-    for i, entry in enumerate(entries):
-        array[0, i] = tuple(entry.get(f, EMPTY) for f in fields)
-    return array
 
 
 def rect(x: float, scale: float = 0.15) -> dict:
