@@ -1,5 +1,5 @@
-"""The training step against what the machine can do, with and without keeping freed memory, with its features computed
-again (`training.checkpoint_gradients`), and against PyTorch, in turns in one run.
+"""The training step against what the machine can do, with and without keeping freed memory, without oneDNN, with its
+features computed again (`training.checkpoint_gradients`), and against PyTorch, in turns in one run.
 
     python benchmarks/training_step.py --json step.json
     python benchmarks/training_step.py --torch-python path/to/venv/bin/python --networks small:32
@@ -32,6 +32,7 @@ from keras_mspose.result_file import check_writable, write_text
 
 HERE = Path(__file__).parent
 KEYPOINTS = 16
+EIGEN = "without oneDNN"
 
 
 def main() -> None:
@@ -65,6 +66,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     commands = {
         "without allocator": [*ours, json.dumps({**given, "keep_memory": False})],
         "ours": [*ours, json.dumps({**given, "keep_memory": True})],
+        EIGEN: [*ours, json.dumps({**given, "keep_memory": True})],
         "computed again": [*ours, json.dumps({**given, "keep_memory": True, "recompute": True})],
     }
     if options.torch_python:
@@ -72,7 +74,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
         commands["PyTorch"] = [options.torch_python, str(HERE / "torch_hourglass.py"), network]
     halved = {}
     for name in commands:
-        if name != "without allocator":
+        if name not in ("without allocator", EIGEN):
             *command, network = commands[name]
             side = Side([*command, json.dumps({**json.loads(network), "batch": batch // 2})], environment)
             side.wait()
@@ -80,7 +82,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
             side.end()
     sides = {}
     for name, command in commands.items():  # one after the other: building shares no core with building
-        sides[name] = Side(command, environment)
+        sides[name] = Side(command, {**environment, "TF_ENABLE_ONEDNN_OPTS": "0" if name == EIGEN else "1"})
         sides[name].wait()
     seconds, multiplied = {name: [] for name in sides}, []
     for _ in range(options.rounds):

@@ -118,12 +118,16 @@ def side_by_side(runs: Sequence[Run], jobs: int, devices: list[str] | None) -> I
                 process.wait()
 
 
+def gpus() -> list[str]:
+    """This machine's, such as GPU:0."""
+    import tensorflow as tf
+
+    return [gpu.name.removeprefix("/physical_device:") for gpu in tf.config.list_physical_devices("GPU")]
+
+
 def _share(devices: list[str] | None, job: int, jobs: int) -> list[str] | None:
     if devices is None:
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        devices = [gpu.name.removeprefix("/physical_device:") for gpu in gpus]
+        devices = gpus()
     return (devices[job::jobs] or [devices[job % len(devices)]]) if devices else None
 
 
@@ -156,7 +160,7 @@ def _main() -> int:
         os.sched_setaffinity(0, given["cores"])  # before TensorFlow counts them
     from keras_mspose.quiet import import_tensorflow
 
-    import_tensorflow()
+    import_tensorflow(training=True)
     places = (Path(given[key]) for key in ("data", "folder", "measured"))
     run = Run(from_dict(given["config"], "its recipe"), *places, given["flip"])
     try:

@@ -137,7 +137,7 @@ def _measure(answer: Connection, facts: Facts, persons: int, devices: list[str] 
 
 def _stepped(facts: Facts, persons: int, devices: list[str] | None) -> Measured:
     free = _free_memory()
-    import_tensorflow()
+    import_tensorflow(training=True)
     import keras
     import numpy as np
     import tensorflow as tf

@@ -43,8 +43,8 @@ def whole_from(least: int) -> Callable[[str], int]:
     return number
 
 
-def load_tensorflow() -> None:
-    """Import TensorFlow without what it prints; for subcommands, once their arguments are known to be good."""
+def load_tensorflow(training: bool = False) -> None:
+    """Import TensorFlow as `quiet` does; for subcommands, once their arguments are known to be good."""
     from keras_mspose.quiet import import_tensorflow
 
-    import_tensorflow()
+    import_tensorflow(training)

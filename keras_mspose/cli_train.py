@@ -141,7 +141,7 @@ def _train(options: argparse.Namespace) -> None:
         if os.environ.get("TF_CONFIG"):
             raise MsposeError("--batch auto: not together with TF_CONFIG; set training.batch_size, of all workers")
         config = _with_batch(config, data, options, devices)
-    load_tensorflow()
+    load_tensorflow(training=True)
     from keras_mspose.training import train
     from keras_mspose.workers import Workers
 
@@ -180,7 +180,7 @@ def _ablate(options: argparse.Namespace) -> None:
 
     grid = ablation.load(options.ablation, quick=options.quick, changes=options.set)
     data = RecordSet.load(options.data)
-    load_tensorflow()
+    load_tensorflow(training=True)
     from keras_mspose.ablate_run import ablate
 
     devices = options.devices.split(",") if options.devices else None
@@ -197,7 +197,7 @@ def _doctor(options: argparse.Namespace) -> int:
         raise MsposeError("--set changes a recipe; a run is looked at as it was trained")
     config = load_recipe(options.subject, options.set) if recipe else saved_model.facts(options.subject).config
     data = RecordSet.load(options.data)
-    load_tensorflow()
+    load_tensorflow(training=True)
     from keras_mspose.doctor_run import examine
 
     run = None if recipe else Path(options.subject)

@@ -22,6 +22,7 @@ from keras_mspose.averaging import Average, Averaging
 from keras_mspose.board import Board
 from keras_mspose.checkpoints import Checkpoints
 from keras_mspose.config import RunConfig, TrainingConfig
+from keras_mspose.cores import warn_of_slow
 from keras_mspose.errors import MsposeError
 from keras_mspose.fit_together import TogetherModel, heeded, together
 from keras_mspose.input_wait import InputWait
@@ -84,6 +85,8 @@ def _train(
     allocator.keep_freed_memory()
     settings = config.training
     check_batch(settings, workers)
+    if workers.chief:
+        warn_of_slow(settings.precision, workers.strategy.extended.worker_devices)
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
