@@ -108,7 +108,7 @@ def _demo(options: argparse.Namespace) -> int:
     from keras_mspose.demo_folder import DemoFolder
 
     folder = DemoFolder.claim(options.out, seed=options.seed)  # refuses what it must before TensorFlow's long import
-    load_tensorflow()
+    load_tensorflow(training=True)
     from export.run import export_run
     from keras_mspose.demo import run_demo
     from tfrecords_tools import synthetic

@@ -87,6 +87,7 @@ def kinds(found: list[dict[str, Any]], names: list[str], metric: str) -> bytes:
         ax.bar_label(bars, [f"{v:.1f}" if key == "right" else f"{v:.2f}" for v in values], padding=3, fontsize=8)
         ax.set_xlabel(label)
         ax.margins(x=0.18)
+        ax.locator_params(axis="x", nbins=6)
         ax.invert_yaxis()
     axes[1].tick_params(labelleft=False)
     return _png(figure)
