@@ -32,12 +32,12 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         MsposeError: the file cannot be written.
     """
-    _write_beside(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_beside(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """As `write_text` does."""
-    _write_beside(path, lambda partial: partial.write_bytes(content))
+    write_beside(path, lambda partial: partial.write_bytes(content))
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         with open(partial, "w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in lines)
 
-    _write_beside(path, write)
+    write_beside(path, write)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -58,10 +58,15 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_picture(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG, as `write_text` does."""
-    _write_beside(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
+    write_beside(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
 
 
-def _write_beside(path: Path, write: Callable[[Path], Any]) -> None:
+def write_beside(path: Path, write: Callable[[Path], Any]) -> None:
+    """Give `write` a name beside `path`, in its folder, and rename what it writes there.
+
+    Raises:
+        NotWritten: the file cannot be written.
+    """
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:

@@ -5,7 +5,6 @@ Colours tell the person's own left (blue), right (orange) and middle (green), ap
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 
 from keras_mspose.errors import MsposeError
 from keras_mspose.geometry import crop_to_heatmap
+from keras_mspose.result_file import write_bytes
 from keras_mspose.skeleton import Skeleton
 from keras_mspose.tiles import PAPER, checked, words
 
@@ -148,15 +148,8 @@ def save_png(path: Path, image: np.ndarray) -> None:
     Raises:
         MsposeError: the image has another shape or type, or the file cannot be written.
     """
-    path = Path(path)
     _, encoded = cv2.imencode(".png", checked(image)[..., ::-1])
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_bytes(encoded.tobytes())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MsposeError(f"{path}: cannot be written ({error})") from error
+    write_bytes(path, encoded.tobytes())
 
 
 class _Blended:

@@ -8,7 +8,6 @@ finds persons by their place in `annorect`: nothing may be left out or moved.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from keras_mspose import geometry, saved_model
 from keras_mspose.errors import MsposeError
 from keras_mspose.passes import PLAIN
 from keras_mspose.records import RecordSet
-from keras_mspose.result_file import check_writable
+from keras_mspose.result_file import check_writable, write_beside
 from keras_mspose.skeleton import MPII16
 from tfrecords_tools import matlab
 
@@ -115,14 +114,7 @@ def write(path: Path, test: np.ndarray, singles: list[SinglePerson], keypoints: 
         holder = np.zeros((1, 1), [("point", "O")])
         holder[0, 0]["point"] = points
         pred[0, one.image]["annorect"].ravel()[one.rect]["annopoints"] = holder
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        savemat(partial, {"pred": pred}, appendmat=False, do_compression=True)
-        os.replace(partial, path)
-    except OSError as error:
-        raise MsposeError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_beside(path, lambda partial: savemat(partial, {"pred": pred}, appendmat=False, do_compression=True))
 
 
 def submit(
