@@ -1,6 +1,7 @@
 """The folder that a demo works in: whose it is, what is done already, and how long that took. Loads no TensorFlow.
 
-DIR/demo.json marks the folder as a demo's from the first moment on and grows with every stage.
+DIR/demo.json marks the folder as a demo's from the first moment on and grows with every stage; DIR/lock is held by the
+process that works there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from keras_mspose import run_folder
 from keras_mspose.config import RunConfig, load_recipe
 from keras_mspose.errors import MsposeError
 from keras_mspose.report import clock
@@ -38,7 +40,7 @@ class DemoFolder:
         self.path, self.config, self.figures = path, config, figures
         self.console = Console(soft_wrap=True, highlight=False)
         self.started = time.monotonic()
-        self._lock: int | None = None
+        self._held = ExitStack()
 
     @classmethod
     def claim(
@@ -66,24 +68,21 @@ class DemoFolder:
         figures = {"format": FORMAT, "settings": settings, "finished": False, "stages": {}}
         index = path / INDEX
         try:
-            if index.is_file():
-                figures = _taken_up(index, settings)
-            elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise MsposeError(f"{path}: not a demo (no {INDEX}) and not empty; choose another --out")
-            path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path, config, figures)
-            folder._lock = _locked(path)
-            _sweep(path)
-            folder.save()
+            with ExitStack() as held:
+                held.enter_context(run_folder.held(path, INDEX, "a demo", "work"))
+                if index.is_file():
+                    figures = _taken_up(index, settings)
+                _sweep(path)
+                folder = cls(path, config, figures)
+                folder.save()
+                folder._held = held.pop_all()
         except OSError as error:
             raise MsposeError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         return folder
 
     def release(self) -> None:
         """Let another process, or another claim in this one, have the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()
 
     @property
     def data(self) -> Path:
@@ -150,21 +149,6 @@ def _taken_up(index: Path, settings: dict) -> dict:
     if changed:
         raise MsposeError(f"{index.parent}: holds a demo with another {', '.join(changed)}; choose another --out")
     return {**figures, "finished": False}
-
-
-def _locked(path: Path) -> int | None:
-    """Hold the folder until this process ends, however it ends; not on Windows, which has no such lock."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise MsposeError(f"{path}: another mspose demo is at work in it; wait, or choose another --out") from None
-    return handle
 
 
 def _sweep(path: Path) -> None:

@@ -126,8 +126,8 @@ def test_a_demo_with_other_settings_is_refused(folder: DemoFolder) -> None:
 def test_a_file_in_the_way_and_a_negative_seed_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("mine")
     for arguments, said in (
-        (["--out", str(tmp_path / "file")], "not a demo"),
-        (["--out", str(tmp_path / "file" / "below")], "cannot be written"),
+        (["--out", str(tmp_path / "file")], "no folder to work in"),
+        (["--out", str(tmp_path / "file" / "below")], "no folder to work in"),
         (["--out", str(tmp_path / "new"), "--seed", "-1"], "training.seed"),
     ):
         assert cli.main(["demo", *arguments]) == 2
@@ -137,7 +137,7 @@ def test_a_file_in_the_way_and_a_negative_seed_are_refused(tmp_path: Path, capsy
 
 
 def test_two_demos_do_not_work_in_one_folder(folder: DemoFolder) -> None:
-    with pytest.raises(MsposeError, match="another mspose demo is at work"):
+    with pytest.raises(MsposeError, match="another process works there"):
         DemoFolder.claim(folder.path, **SMALL)
     folder.release()
     DemoFolder.claim(folder.path, **SMALL).release()
@@ -149,7 +149,7 @@ def test_what_a_killed_process_left_half_written_is_removed(folder: DemoFolder) 
     (folder.path / "run").mkdir()
     (folder.path / "run" / "best.partial-99.keras").write_text("half")
     DemoFolder.claim(folder.path, **SMALL).release()
-    assert sorted(p.name for p in folder.path.iterdir()) == ["demo.json", "run"]
+    assert sorted(p.name for p in folder.path.iterdir()) == ["demo.json", "lock", "run"]
     assert not list((folder.path / "run").iterdir())
 
 
