@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from keras_mspose import evaluation_report, mixing, protocols, saved_model, tables
 from keras_mspose.analysis import analyse
+from keras_mspose.errors import MsposeError
 from keras_mspose.evaluation import Evaluation, evaluate
 from keras_mspose.metrics import normalised_distances
 from keras_mspose.passes import PLAIN
@@ -52,10 +53,12 @@ def evaluate_run(
         One evaluation a box rule, the run's own first.
 
     Raises:
-        MsposeError: no such run, record folder or split, or a result that cannot be written.
+        MsposeError: no such run, record folder or split, or a result that cannot be written or lies in the report.
     """
-    check_writable(json_path)
-    check_writable(predictions_path)
+    for path in (json_path, predictions_path):
+        check_writable(path)
+        if path is not None and report_path is not None and report_path.resolve() in path.resolve().parents:
+            raise MsposeError(f"{path}: lies in the report's folder, which is written as a whole; give another place")
     if report_path is not None:
         evaluation_report.check(report_path, overwrite=overwrite)
     saved_model.find(model_path)

@@ -123,6 +123,7 @@ def test_an_earlier_report_is_replaced_only_when_told_to(reported, tmp_path: Pat
         (["--scales", "0.9", "0"], "expected numbers from 0.1 to 10, each once"),
         (["--scales", "1", "1"], "each once"),
         (["--split", "holiday"], "no persons in a split 'holiday'"),
+        (["--report", ".", "--json", "figures.json"], "lies in the report's folder"),
     ],
 )
 def test_what_is_refused(arguments: list[str], said: str, run: Path, dots, capsys) -> None:
