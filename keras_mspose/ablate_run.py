@@ -25,6 +25,7 @@ from keras_mspose import run_folder
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
 from keras_mspose.ablation_jobs import Run, gpus, side_by_side, train_and_measure
+from keras_mspose.ablation_progress import RunsProgress
 from keras_mspose.ablation_report import PLATEAU, markdown, show
 from keras_mspose.comparison import LEVEL, compare_seeds, interval_of_seeds
 from keras_mspose.config import from_dict
@@ -87,15 +88,16 @@ def _ablate(ablation: Ablation, data: RecordSet, out: Path, flip: bool, devices:
     found = None
     if jobs == 1:
         for number, run in enumerate(missing, done + 1):
-            console.print(f"\nrun {number}/{total}: {_name(run)}", highlight=False)
+            console.print(f"\nrun {number}/{total}: {run.name}", highlight=False)
             train_and_measure(run, devices)
             found = _write(ablation, out)
     else:
         for precision in sorted({run.config.training.precision for run in missing}):
             warn_of_slow(precision, devices or gpus())  # a run's own warning is in its log
-        for number, run in enumerate(side_by_side(missing, jobs, devices), done + 1):
-            found = _write(ablation, out)
-            console.print(f"run {number}/{total}: {_name(run)}: {_reached(found, run):.2f}", highlight=False)
+        with RunsProgress(missing) as progress:
+            for number, run in enumerate(side_by_side(missing, jobs, devices, progress.show), done + 1):
+                found = _write(ablation, out)
+                console.print(f"run {number}/{total}: {run.name}: {_reached(found, run):.2f}", highlight=False)
     found = found or _write(ablation, out)
     show(found)
     console.print(f"written: {out / RESULTS}, {out / PAGE}, {out / FIGURE}", highlight=False, soft_wrap=True)
@@ -155,10 +157,6 @@ def results(ablation: Ablation, out: Path) -> dict:
     name = f"{METRICS[metric]}@{THRESHOLDS[metric]:g}"
     about = {"metric": name, "grid": ablation.grid, "level": LEVEL}
     return {**about, "cells": cells, "differences": differences, "effects": effects}
-
-
-def _name(run: Run) -> str:
-    return f"{run.folder.parent.name}, seed {run.config.training.seed}"
 
 
 def _reached(found: dict, run: Run) -> float:

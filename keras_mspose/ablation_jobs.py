@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,11 @@ class Run:
     folder: Path
     measured: Path
     flip: bool
+
+    @property
+    def name(self) -> str:
+        """Its cell and seed."""
+        return f"{self.folder.parent.name}, seed {self.config.training.seed}"
 
     @property
     def log(self) -> Path:
@@ -78,12 +83,18 @@ def train_and_measure(run: Run, devices: list[str] | None) -> float:
     return found.accuracy.mean
 
 
-def side_by_side(runs: Sequence[Run], jobs: int, devices: list[str] | None) -> Iterator[Run]:
+def side_by_side(
+    runs: Sequence[Run],
+    jobs: int,
+    devices: list[str] | None,
+    tell: Callable[[Sequence[Run]], None] = lambda active: None,
+) -> Iterator[Run]:
     """Do `train_and_measure` of all, so many at a time in processes of their own, and give each as it ends.
 
     Args:
         jobs: at least 1; each has its share of the cores.
         devices: are dealt out to the jobs; one of several jobs where there are fewer. All GPUs, or the CPU, where None.
+        tell: is given the runs under way, twice a second.
 
     Raises:
         MsposeError: there are fewer cores than jobs, or a run failed; then the others are stopped and can go on.
@@ -100,6 +111,7 @@ def side_by_side(runs: Sequence[Run], jobs: int, devices: list[str] | None) -> I
                     if todo:
                         run = todo.pop(0)
                         active[job] = run, _begin(run, cores[job::jobs], _share(devices, job, jobs))
+                tell([run for run, _ in active.values()])
                 time.sleep(EVERY)
                 if wish.signal:
                     raise Interrupted(

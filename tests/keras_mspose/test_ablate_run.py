@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mspose import ablate_run, ablation_report, training
+from keras_mspose import ablate_run, ablation_report, run_log, training
 from keras_mspose.ablation import Ablation, load
+from keras_mspose.ablation_jobs import Run
+from keras_mspose.ablation_progress import RunsProgress
 from keras_mspose.cli import main
 from keras_mspose.config import RunConfig
 from keras_mspose.distance_file import read_distances, write_distances
@@ -124,6 +126,32 @@ def test_a_grid_is_trained_measured_and_drawn_and_gone_on_with(
     shutil.rmtree(tmp_path / "out" / "runs")
     assert main(line) == 0
     assert "2 of 2 runs are done already" in capsys.readouterr().out
+
+
+def test_bars_count_the_epochs_of_this_call_and_lose_what_has_ended(grid: Ablation, tmp_path: Path) -> None:
+    config = replace(grid.cells[0].config, training=replace(grid.cells[0].config.training, epochs=10))
+    first, second = (Run(config, tmp_path, tmp_path / name / "seed-0", tmp_path / "none", True) for name in "ab")
+
+    def trained(run: Run, epochs: int) -> None:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run_log.write_rows(run.folder, [{"epoch": epoch} for epoch in range(epochs)])
+
+    trained(first, 4)
+    with RunsProgress([first, second]) as progress:
+        bars = {task.description: task for task in progress.bars.tasks}
+        assert bars["epochs of all runs"].total == 16
+        progress.show([first, second])
+        trained(first, 10)
+        trained(second, 3)
+        progress.show([first, second])
+        assert [(task.description, task.completed) for task in progress.bars.tasks] == [
+            ("epochs of all runs", 9),
+            ("a, seed 0", 10),
+            ("b, seed 0", 3),
+        ]
+        progress.show([second])
+        assert [task.description for task in progress.bars.tasks] == ["epochs of all runs", "b, seed 0"]
+        assert progress.bars.tasks[0].completed == 9
 
 
 @pytest.mark.slow
