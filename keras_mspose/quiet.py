@@ -36,7 +36,7 @@ def import_tensorflow(training: bool = False) -> None:
             normalisation in it.
     """
     with _one_at_a_time:
-        if training and platform.machine() in X86:
+        if training and platform.machine() in X86 and "tensorflow" not in sys.modules:
             os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         _import_tensorflow()
 
