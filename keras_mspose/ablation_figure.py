@@ -39,7 +39,7 @@ def draw(found: dict) -> Figure:
         x = np.array([place for place, _ in measured]) + shift
         mean = np.array([np.mean(list(cell["seeds"].values())) for _, cell in measured])
         bars = np.abs(np.array([[cell["low"], cell["high"]] for _, cell in measured]).T - mean)
-        ax.errorbar(x, mean, yerr=bars, fmt=f"o{style}", color=colour, capsize=3, label=", ".join(rest) or first)
+        ax.errorbar(x, mean, yerr=bars, fmt=f"o{style}", color=colour, capsize=3, label=", ".join(rest))
         for place, (_, cell) in zip(x, measured, strict=True):
             seeds = list(cell["seeds"].values())
             ax.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.5)
@@ -48,7 +48,8 @@ def draw(found: dict) -> Figure:
     ax.set_ylabel(f"{found['metric']}, mean over joints")
     ax.set_title(f"dots: seeds; bars: {found['level']:.0%} intervals over seeds and persons", fontsize="small")
     ax.grid(axis="y", alpha=0.3)
-    ax.legend(fontsize="small")
+    if others:
+        ax.legend(fontsize="small")
     return figure
 
 
