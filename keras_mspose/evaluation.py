@@ -150,7 +150,7 @@ def evaluate(
     first, last = Passes(flip), Passes(flip, tuple(scales))
     narrow = _reader(model, facts, first, [])
     read = _reader(model, facts, last, _choices(last) if choices else [])
-    cut = tf.function(lambda jpegs, matrices: resample.crops_from_jpegs(jpegs, matrices, size))
+    cut = tf.function(lambda jpegs, matrices: resample.crops_from_jpegs(jpegs, matrices, size), autograph=False)
     answer = answer_name(model)
     found: dict[str, list[np.ndarray]] = {name: [] for name in model.output_names}
     kept: dict[str, list[np.ndarray]] = {

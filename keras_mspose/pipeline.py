@@ -198,7 +198,9 @@ def _prepared(batches: tf.data.Dataset, prepare: Callable[..., Any]) -> tf.data.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.map(prepare, _at_once(), deterministic=True).prefetch(AHEAD).with_options(options)
+    # No branch or loop in it hangs on a tensor, and AutoGraph takes seconds to find that out.
+    as_it_is = tf.autograph.experimental.do_not_convert(prepare)
+    return batches.map(as_it_is, _at_once(), deterministic=True).prefetch(AHEAD).with_options(options)
 
 
 def in_flight() -> int:
