@@ -62,7 +62,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
     """All sides in turns, for one network."""
     given = {"preset": preset, "batch": batch, "threads": options.threads, "keypoints": KEYPOINTS}
     ours = [sys.executable, str(HERE / "tensorflow_step.py")]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "TF_ENABLE_ONEDNN_OPTS": "1"}
     commands = {
         "without allocator": [*ours, json.dumps({**given, "keep_memory": False})],
         "ours": [*ours, json.dumps({**given, "keep_memory": True})],
@@ -82,7 +82,7 @@ def measure(preset: str, batch: int, options: argparse.Namespace) -> dict:
             side.end()
     sides = {}
     for name, command in commands.items():  # one after the other: building shares no core with building
-        sides[name] = Side(command, {**environment, "TF_ENABLE_ONEDNN_OPTS": "0" if name == EIGEN else "1"})
+        sides[name] = Side(command, {**environment, "TF_ENABLE_ONEDNN_OPTS": "0"} if name == EIGEN else environment)
         sides[name].wait()
     seconds, multiplied = {name: [] for name in sides}, []
     for _ in range(options.rounds):

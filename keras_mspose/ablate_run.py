@@ -24,12 +24,11 @@ from rich.console import Console
 from keras_mspose import run_folder
 from keras_mspose.ablation import Ablation, Cell
 from keras_mspose.ablation_figure import draw
-from keras_mspose.ablation_jobs import Run, gpus, side_by_side, train_and_measure
+from keras_mspose.ablation_jobs import Run, side_by_side, train_and_measure
 from keras_mspose.ablation_progress import RunsProgress
 from keras_mspose.ablation_report import PLATEAU, markdown, show
 from keras_mspose.comparison import LEVEL, compare_seeds, interval_of_seeds
 from keras_mspose.config import from_dict
-from keras_mspose.cores import warn_of_slow
 from keras_mspose.distance_file import read_distances
 from keras_mspose.errors import MsposeError
 from keras_mspose.metrics import THRESHOLDS, accuracy
@@ -92,8 +91,6 @@ def _ablate(ablation: Ablation, data: RecordSet, out: Path, flip: bool, devices:
             train_and_measure(run, devices)
             found = _write(ablation, out)
     else:
-        for precision in sorted({run.config.training.precision for run in missing}):
-            warn_of_slow(precision, devices or gpus())  # a run's own warning is in its log
         with RunsProgress(missing) as progress:
             for number, run in enumerate(side_by_side(missing, jobs, devices, progress.show), done + 1):
                 found = _write(ablation, out)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_mspose.config import RunConfig, from_dict
-from keras_mspose.cores import own_cores
+from keras_mspose.cores import own_cores, warn_of_slow
 from keras_mspose.errors import MsposeError
 from keras_mspose.interruption import CODES, TRY_AGAIN, Interrupted, wishes
 from keras_mspose.records import RecordSet
@@ -103,6 +103,9 @@ def side_by_side(
     cores = own_cores()
     if not 1 <= jobs <= len(cores):
         raise MsposeError(f"--jobs: expected 1 to {len(cores)}, the number of cores; got {jobs}")
+    devices = _gpus() if devices is None else devices
+    for precision in sorted({run.config.training.precision for run in runs}):
+        warn_of_slow(precision, devices)  # a run's own warning is in its log
     todo, active = list(runs), {}
     with wishes() as wish:
         try:
@@ -130,16 +133,13 @@ def side_by_side(
                 process.wait()
 
 
-def gpus() -> list[str]:
-    """This machine's, such as GPU:0."""
+def _gpus() -> list[str]:
     import tensorflow as tf
 
     return [gpu.name.removeprefix("/physical_device:") for gpu in tf.config.list_physical_devices("GPU")]
 
 
-def _share(devices: list[str] | None, job: int, jobs: int) -> list[str] | None:
-    if devices is None:
-        devices = gpus()
+def _share(devices: list[str], job: int, jobs: int) -> list[str] | None:
     return (devices[job::jobs] or [devices[job % len(devices)]]) if devices else None
 
 
